@@ -1,0 +1,89 @@
+/// Who makes a request, in the daemon's user namespace.
+public struct Caller: Hashable, Sendable {
+    public var user: UInt32
+    public var group: UInt32
+    /// 0 where the kernel itself asks (write-back).
+    public var process: Int32
+
+    public init(user: UInt32, group: UInt32, process: Int32) {
+        self.user = user
+        self.group = group
+        self.process = process
+    }
+}
+
+/// What a setattr request asks to change; nil leaves a field as it is.
+public struct AttributeChanges: Hashable, Sendable {
+    public enum Time: Hashable, Sendable {
+        case now
+        case at(Timestamp)
+    }
+
+    /// Permission bits; type bits are ignored.
+    public var mode: UInt32?
+    public var owner: UInt32?
+    public var group: UInt32?
+    /// In bytes.
+    public var size: Int64?
+    public var accessed: Time?
+    public var modified: Time?
+    public var changed: Time?
+    /// Clear setuid, setgid (of a group-executable file) and `security.capability`, as after a write by a stranger.
+    public var dropsPrivileges = false
+
+    public init() {}
+}
+
+/// The flags of renameat2(2).
+public struct RenameFlags: OptionSet, Hashable, Sendable {
+    public let rawValue: UInt32
+    public init(rawValue: UInt32) { self.rawValue = rawValue }
+
+    public static let noReplace = RenameFlags(rawValue: 1)
+    public static let exchange = RenameFlags(rawValue: 2)
+    public static let whiteout = RenameFlags(rawValue: 4)
+}
+
+/// The mode bits of fallocate(2).
+public struct AllocationMode: OptionSet, Hashable, Sendable {
+    public let rawValue: Int32
+    public init(rawValue: Int32) { self.rawValue = rawValue }
+
+    public static let keepSize = AllocationMode(rawValue: 1)
+    public static let punchHole = AllocationMode(rawValue: 2)
+    public static let zeroRange = AllocationMode(rawValue: 16)
+}
+
+/// The two seeks of lseek(2) that only a filesystem can answer.
+public enum SparseSeek: Sendable {
+    case data
+    case hole
+}
+
+/// The flags of setxattr(2).
+public struct AttributeSetting: OptionSet, Hashable, Sendable {
+    public let rawValue: Int32
+    public init(rawValue: Int32) { self.rawValue = rawValue }
+
+    /// Fail with EEXIST where the xattr is already there.
+    public static let create = AttributeSetting(rawValue: 1)
+    /// Fail with ENODATA where it is not.
+    public static let replace = AttributeSetting(rawValue: 2)
+}
+
+/// What statfs(2) reports. Blocks are of `blockBytes` bytes.
+public struct FilesystemStatistics: Hashable, Sendable {
+    public var blockBytes: UInt64
+    public var blocks: UInt64
+    public var freeBlocks: UInt64
+    public var nodes: UInt64
+    public var freeNodes: UInt64
+
+    public init(blockBytes: UInt64, blocks: UInt64, freeBlocks: UInt64, nodes: UInt64, freeNodes: UInt64) {
+        self.blockBytes = blockBytes
+        self.blocks = blocks
+        self.freeBlocks = freeBlocks
+        self.nodes = nodes
+        self.freeNodes = freeNodes
+    }
+}

@@ -1,0 +1,3 @@
+#ifndef DMEMFS_CFUSESHIM_H
+#define DMEMFS_CFUSESHIM_H
+#endif
