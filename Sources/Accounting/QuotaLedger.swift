@@ -81,23 +81,14 @@ public final class QuotaLedger: Sendable {
         return .diskQuotaExceeded
     }
 
-    /// A reservation of `bytes` has ended: `kept` of them became a charge, the rest is free again.
-    func settle(_ bytes: Int, kept: Int, data dataBytes: Int) {
+    /// A reservation of `bytes` has ended: use has changed by `data` and `metadata`, which may be negative.
+    func settle(_ bytes: Int, data dataDelta: Int, metadata metadataDelta: Int) {
+        let change = dataDelta + metadataDelta - bytes
         var level: QuotaLedger? = self
         while let ledger = level {
-            ledger.reserved.wrappingSubtract(bytes, ordering: .relaxed)
-            if kept != bytes { ledger.used.wrappingSubtract(bytes - kept, ordering: .relaxed) }
-            if dataBytes != 0 { ledger.data.wrappingAdd(dataBytes, ordering: .relaxed) }
-            level = ledger.parent
-        }
-    }
-
-    /// `bytes` that were charged, `dataBytes` of them as data, are free again.
-    func refund(_ bytes: Int, data dataBytes: Int) {
-        var level: QuotaLedger? = self
-        while let ledger = level {
-            if dataBytes != 0 { ledger.data.wrappingSubtract(dataBytes, ordering: .relaxed) }
-            ledger.used.wrappingSubtract(bytes, ordering: .relaxed)
+            if dataDelta != 0 { ledger.data.wrappingAdd(dataDelta, ordering: .relaxed) }
+            if bytes != 0 { ledger.reserved.wrappingSubtract(bytes, ordering: .relaxed) }
+            if change != 0 { ledger.used.wrappingAdd(change, ordering: .relaxed) }
             level = ledger.parent
         }
     }

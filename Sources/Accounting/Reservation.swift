@@ -1,15 +1,9 @@
-/// What bytes are used for.
-public enum ByteUse: Sendable {
-    case data
-    case metadata
-}
-
-/// Bytes set aside but not yet in use: paid into a `Charge` piece by piece, and what is left is returned on `deinit`.
+/// Bytes set aside but not yet in use: committed into a `Charge`, or returned on `deinit`.
 ///
-/// It holds its ledger strongly: see swift's order of destruction, in which an unowned ledger could be gone first.
+/// It holds its ledger strongly: the compiler may end a local after its last use, and an unowned ledger with it.
 public struct Reservation: ~Copyable {
     private let ledger: QuotaLedger
-    /// What is left to pay with, in bytes.
+    /// In bytes.
     public private(set) var bytes: Int
 
     init(_ bytes: Int, of ledger: QuotaLedger) {
@@ -17,23 +11,25 @@ public struct Reservation: ~Copyable {
         self.bytes = bytes
     }
 
-    /// Moves `amount` of the reserved bytes into `charge`, which must be of the same ledger.
-    public mutating func pay(_ amount: Int, into charge: inout Charge, as use: ByteUse) {
-        precondition(amount >= 0 && amount <= bytes, "an operation took more than it had reserved")
-        precondition(charge.ledger === ledger, "a reservation of one ledger paid into a charge of another")
-        bytes -= amount
-        ledger.settle(amount, kept: amount, data: use == .data ? amount : 0)
-        charge.absorb(amount)
+    /// Turns the promise into use: the use of `charge` changes by `data` and `metadata` bytes.
+    ///
+    /// Either may be negative; together they are at most what was reserved. What was reserved beyond is returned.
+    public consuming func commit(into charge: inout Charge, data: Int, metadata: Int) {
+        precondition(data + metadata <= bytes, "an operation used more than it had reserved")
+        precondition(charge.ledger === ledger, "a reservation of one ledger was committed into a charge of another")
+        ledger.settle(bytes, data: data, metadata: metadata)
+        charge.change(data: data, metadata: metadata)
+        bytes = 0
     }
 
     deinit {
-        if bytes > 0 { ledger.settle(bytes, kept: 0, data: 0) }
+        if bytes > 0 { ledger.settle(bytes, data: 0, metadata: 0) }
     }
 }
 
-/// Bytes in use by one inode. They return to the ledger by `refund`, and all that is left on `deinit`.
+/// Bytes in use by one inode. All that is left returns to its ledger on `deinit`.
 ///
-/// The owner refunds its data itself, as it frees it: what is left at the end must be metadata.
+/// The owner frees its data before the charge ends: what is left then is metadata.
 public struct Charge: ~Copyable {
     public let ledger: QuotaLedger
     /// In bytes; data and metadata together.
@@ -44,18 +40,20 @@ public struct Charge: ~Copyable {
         bytes = 0
     }
 
-    fileprivate mutating func absorb(_ amount: Int) {
-        bytes += amount
+    fileprivate mutating func change(data: Int, metadata: Int) {
+        bytes += data + metadata
+        precondition(bytes >= 0, "more was given back than had been charged")
     }
 
-    /// Returns `amount` bytes, which are no longer in use, to the ledger.
-    public mutating func refund(_ amount: Int, as use: ByteUse) {
-        precondition(amount >= 0 && amount <= bytes, "more was refunded than had been charged")
-        bytes -= amount
-        ledger.refund(amount, data: use == .data ? amount : 0)
+    /// Changes the use by amounts that are together not positive: memory was freed, or moved from one use to another.
+    public mutating func shrink(data: Int, metadata: Int) {
+        precondition(data + metadata <= 0, "a charge can grow only through a reservation")
+        guard data != 0 || metadata != 0 else { return }
+        change(data: data, metadata: metadata)
+        ledger.settle(0, data: data, metadata: metadata)
     }
 
     deinit {
-        if bytes > 0 { ledger.refund(bytes, data: 0) }
+        if bytes > 0 { ledger.settle(0, data: 0, metadata: -bytes) }
     }
 }
