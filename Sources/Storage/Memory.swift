@@ -21,9 +21,16 @@ import Glibc
     /// A range that reads as zeros and costs nothing: it is never written.
     private let zeros: ReservedMemory
     static let zeroBytes = 1 << 20
+    /// Which bits of a name's hash count. A test takes fewer, so that names collide.
+    let nameHashMask: UInt64
 
-    /// - Parameter addressBytes: how many bytes of addresses to reserve for each of the two arenas.
-    public init(policy: StoragePolicy, addressBytes: Int) throws(Errno) {
+    /// - Parameters:
+    ///   - addressBytes: how many bytes of addresses to reserve for each of the two arenas.
+    ///   - nameHashBits: 0 to 54.
+    public init(
+        policy: StoragePolicy, addressBytes: Int, nameHashBits: Int = NameMap.hashBits
+    ) throws(Errno) {
+        nameHashMask = (1 << UInt64(nameHashBits)) - 1
         let arena = try PageArena(bytes: addressBytes, keptBytes: policy.keptFreeBytes)
         let heap = try BlockHeap(bytes: addressBytes, keptBytes: policy.keptFreeBytes / 4)
         var zeros = try ReservedMemory(bytes: Memory.zeroBytes)
