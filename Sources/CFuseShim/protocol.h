@@ -1,6 +1,8 @@
-/// The little of the FUSE wire format that we look at ourselves, written from the protocol's published layout.
+/// The little of the FUSE wire format that we look at ourselves, written from the protocol's published
+/// layout.
 ///
-/// The kernel headers of the oldest system we build on lack some of these names, so they have names of our own.
+/// The kernel headers of the oldest system we build on lack some of these names, so they have names of our
+/// own.
 #ifndef DMEMFS_PROTOCOL_H
 #define DMEMFS_PROTOCOL_H
 
@@ -25,7 +27,8 @@ enum {
     PROTOCOL_WRITE_KILL_SUIDGID = 1u << 2,
     /// SETATTR: clear setuid and setgid.
     PROTOCOL_SETATTR_KILL_SUIDGID = 1u << 11,
-    /// SETATTR: mode, owner, group, size, the times, "now" for two of them. Without any, privileges are dropped.
+    /// SETATTR: mode, owner, group, size, the times, "now" for two of them. Without any, privileges are
+    /// dropped.
     PROTOCOL_SETATTR_FIELDS = 0x3f | 1u << 7 | 1u << 8 | 1u << 10,
 };
 

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-// What libfuse says ---------------------------------------------------------------------------------------------
+// What libfuse says -----------------------------------------------------------------------------------------
 
 /// The first line libfuse said since the call that listens began; it is the cause, later ones are effects.
 static _Thread_local char message[512];
@@ -39,9 +39,10 @@ const char *shim_last_message(void) {
     return message;
 }
 
-// Creation ------------------------------------------------------------------------------------------------------
+// Creation --------------------------------------------------------------------------------------------------
 
-static struct fuse_session *create_fuse_session(struct shim_session *session, const struct shim_options *options) {
+static struct fuse_session *create_fuse_session(struct shim_session *session,
+                                                const struct shim_options *options) {
     struct fuse_args arguments = FUSE_ARGS_INIT(0, NULL);
     char *list = NULL;
     char name[256];
@@ -76,7 +77,9 @@ struct shim_session *shim_session_create(const struct shim_options *options, voi
 
     fuse_set_log_func(hear);
     listen_to_libfuse(true);
-    if (session->threads != NULL && session->stop_fd >= 0) session->fuse = create_fuse_session(session, options);
+    if (session->threads != NULL && session->stop_fd >= 0) {
+        session->fuse = create_fuse_session(session, options);
+    }
     listen_to_libfuse(false);
     if (session->fuse != NULL) return session;
 
@@ -103,9 +106,10 @@ int shim_session_mount(struct shim_session *session, const char *mountpoint) {
 void shim_session_destroy(struct shim_session *session) {
     if (session->fuse != NULL) {
         struct pollfd connection = {.fd = fuse_session_fd(session->fuse), .events = POLLIN};
-        bool is_gone = connection.fd >= 0 && poll(&connection, 1, 0) == 1 && (connection.revents & POLLERR) != 0;
-        // libfuse then frees what it remembers of the mount. A live mount it would look up by path, and perhaps
-        // unmount another one that has been put there since.
+        bool is_gone =
+            connection.fd >= 0 && poll(&connection, 1, 0) == 1 && (connection.revents & POLLERR) != 0;
+        // libfuse then frees what it remembers of the mount. A live mount it would look up by path, and
+        // perhaps unmount another one that has been put there since.
         if (is_gone) fuse_session_unmount(session->fuse);
         fuse_session_destroy(session->fuse);
     }
@@ -116,7 +120,7 @@ void shim_session_destroy(struct shim_session *session) {
     free(session);
 }
 
-// The workers ---------------------------------------------------------------------------------------------------
+// The workers -----------------------------------------------------------------------------------------------
 
 static uint64_t now_microseconds(void) {
     struct timespec now;
@@ -152,8 +156,8 @@ static int create_waiter(struct shim_session *session) {
 
 /// Serves requests until the session ends. Returns 0, or the errno that ended it.
 ///
-/// After a request one thread, and one alone, goes on asking for a while before it blocks: waking a thread costs
-/// more than most requests do. Further spinners would only take the processor from the callers.
+/// After a request one thread, and one alone, goes on asking for a while before it blocks: waking a thread
+/// costs more than most requests do. Further spinners would only take the processor from the callers.
 static int serve_requests(struct shim_session *session, int waiter, struct fuse_buf *buffer) {
     bool is_spinner = false;
     uint64_t deadline = 0;
@@ -243,7 +247,7 @@ void shim_session_stop(struct shim_session *session) {
     (void)written;
 }
 
-// The loopback --------------------------------------------------------------------------------------------------
+// The loopback ----------------------------------------------------------------------------------------------
 
 int shim_session_loop_back(struct shim_session *session) {
     int fd = open("/dev/null", O_RDWR | O_CLOEXEC);

@@ -1,7 +1,8 @@
 /// The one table of operations. Each entry hands its request to the Swift function of the same name.
 ///
-/// What is missing is answered by libfuse, in the way we want: RELEASE and RELEASEDIR with success; FLUSH, FSYNC,
-/// FSYNCDIR, ACCESS, POLL, IOCTL and the locks with ENOSYS, which the kernel remembers and then does without us.
+/// What is missing is answered by libfuse, in the way we want: RELEASE and RELEASEDIR with success; FLUSH,
+/// FSYNC, FSYNCDIR, ACCESS, POLL, IOCTL and the locks with ENOSYS, which the kernel remembers and then does
+/// without us.
 #include "session.h"
 #include "protocol.h"
 
@@ -59,7 +60,8 @@ static void forward_readlink(fuse_req_t request, fuse_ino_t node) {
     shim_on_readlink(context_of(request), request, node);
 }
 
-static void forward_mknod(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode, dev_t device) {
+static void forward_mknod(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode,
+                          dev_t device) {
     shim_on_mknod(context_of(request), request, parent, name, mode, device);
 }
 
@@ -210,8 +212,9 @@ static void forward_lseek(fuse_req_t request, fuse_ino_t node, off_t offset, int
 }
 
 static void forward_copy_file_range(fuse_req_t request, fuse_ino_t source, off_t source_offset,
-                                    struct fuse_file_info *source_info, fuse_ino_t target, off_t target_offset,
-                                    struct fuse_file_info *target_info, size_t count, int flags) {
+                                    struct fuse_file_info *source_info, fuse_ino_t target,
+                                    off_t target_offset, struct fuse_file_info *target_info, size_t count,
+                                    int flags) {
     (void)source_info;
     (void)target_info;
     shim_on_copy_file_range(context_of(request), request, source, source_offset, target, target_offset, count,
@@ -229,8 +232,9 @@ size_t shim_pack_entry(fuse_req_t request, void *buffer, size_t capacity, const 
     char terminated[256];
     memcpy(terminated, name, count);
     terminated[count] = 0;
-    size_t size = plus ? fuse_add_direntry_plus(request, buffer, capacity, terminated, entry, (off_t)cookie)
-                       : fuse_add_direntry(request, buffer, capacity, terminated, &entry->attr, (off_t)cookie);
+    off_t position = (off_t)cookie;
+    size_t size = plus ? fuse_add_direntry_plus(request, buffer, capacity, terminated, entry, position)
+                       : fuse_add_direntry(request, buffer, capacity, terminated, &entry->attr, position);
     return size <= capacity ? size : 0;
 }
 

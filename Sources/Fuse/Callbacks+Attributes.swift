@@ -1,3 +1,6 @@
+// The functions have the names that the C header gives them.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+
 import Basics
 import CFuseShim
 import Glibc

@@ -1,3 +1,6 @@
+// The functions have the names that the C header gives them.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+
 import Basics
 import CFuseShim
 import Glibc
@@ -41,7 +44,8 @@ func shim_on_write(
             try check(offset: offset, count: count)
             let payload = unsafe UnsafeRawBufferPointer(start: bytes, count: count)
             let taken = try operations.write(
-                unsafe payload.bytes, to: NodeID(rawValue: node), at: offset, droppingPrivileges: dropsPrivileges)
+                unsafe payload.bytes, to: NodeID(rawValue: node), at: offset,
+                droppingPrivileges: dropsPrivileges)
             reply.wrote(taken)
         } catch {
             reply.fail(error)
@@ -70,7 +74,8 @@ func shim_on_fallocate(
 
 @c @implementation
 func shim_on_lseek(
-    _ context: UnsafeMutableRawPointer, _ request: fuse_req_t, _ node: UInt64, _ offset: Int64, _ whence: Int32
+    _ context: UnsafeMutableRawPointer, _ request: fuse_req_t, _ node: UInt64, _ offset: Int64,
+    _ whence: Int32
 ) {
     unsafe lendOperations(of: context) { operations in
         let reply = unsafe OffsetReply(to: request)
@@ -104,7 +109,8 @@ func shim_on_copy_file_range(
             try check(offset: sourceOffset, count: count)
             try check(offset: targetOffset, count: count)
             let copied = try operations.copyRange(
-                from: NodeID(rawValue: source), at: sourceOffset, to: NodeID(rawValue: target), at: targetOffset,
+                from: NodeID(rawValue: source), at: sourceOffset, to: NodeID(rawValue: target),
+                at: targetOffset,
                 count: count)
             reply.wrote(copied)
         } catch {

@@ -1,9 +1,13 @@
+// The functions have the names that the C header gives them.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+
 import Basics
 import CFuseShim
 
 @c @implementation
 func shim_on_readdir(
-    _ context: UnsafeMutableRawPointer, _ request: fuse_req_t, _ node: UInt64, _ capacity: Int, _ cookie: UInt64,
+    _ context: UnsafeMutableRawPointer, _ request: fuse_req_t, _ node: UInt64, _ capacity: Int,
+    _ cookie: UInt64,
     _ plus: Bool
 ) {
     unsafe lendOperations(of: context) { operations in
@@ -12,7 +16,8 @@ func shim_on_readdir(
             let reply = unsafe ListingReply(to: request)
             do throws(Errno) {
                 var buffer = unsafe DirectoryBuffer(memory, for: request, plus: plus)
-                try operations.list(NodeID(rawValue: node), after: cookie, counting: plus) { name, cookie, entry in
+                try operations.list(NodeID(rawValue: node), after: cookie, counting: plus) {
+                    name, cookie, entry in
                     buffer.add(name, cookie: cookie, entry)
                 }
                 // An empty reply would mean the end.

@@ -1,3 +1,6 @@
+// The functions have the names that the C header gives them.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+
 import Basics
 import CFuseShim
 import Glibc
@@ -48,7 +51,8 @@ func shim_on_mkdir(
 
 @c @implementation
 func shim_on_symlink(
-    _ context: UnsafeMutableRawPointer, _ request: fuse_req_t, _ target: UnsafePointer<CChar>, _ parent: UInt64,
+    _ context: UnsafeMutableRawPointer, _ request: fuse_req_t, _ target: UnsafePointer<CChar>,
+    _ parent: UInt64,
     _ name: UnsafePointer<CChar>
 ) {
     unsafe lendOperations(of: context) { operations in

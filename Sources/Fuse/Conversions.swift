@@ -2,8 +2,8 @@ import Basics
 import CFuseShim
 import Glibc
 
-/// How long the kernel may keep names, attributes and the absence of names: in effect for ever, since nothing changes
-/// behind its back.
+/// How long the kernel may keep names, attributes and the absence of names: in effect for ever, since nothing
+/// changes behind its back.
 let cacheSeconds = 86400.0
 
 extension stat {

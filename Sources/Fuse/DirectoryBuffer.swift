@@ -46,8 +46,8 @@ import Glibc
 
     /// The nodes to which a reference was packed.
     ///
-    /// - Source: `struct fuse_direntplus`: a node's ID first, 144 bytes on the length of its name, 8 bytes on the name,
-    ///   then zeros up to a multiple of 8.
+    /// - Source: `struct fuse_direntplus`: a node's ID first, 144 bytes on the length of its name, 8 bytes on
+    ///   the name, then zeros up to a multiple of 8.
     borrowing func forEachNode(_ body: (NodeID) -> Void) {
         guard plus else { return }
         var offset = 0

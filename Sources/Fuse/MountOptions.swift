@@ -8,7 +8,8 @@ public struct MountOptions: Sendable {
     public var name: String
     /// Whether users other than the one who mounts may use the mount.
     public var allowsOthers: Bool
-    /// Mount options such as "nosuid" or "ro". libfuse adds "nosuid" and "nodev" unless "suid" or "dev" is here.
+    /// Mount options such as "nosuid" or "ro". libfuse adds "nosuid" and "nodev" unless "suid" or "dev" is
+    /// here.
     public var kernelOptions: [String]
     /// Threads that serve requests; at least 1.
     public var workers: Int

@@ -8,8 +8,8 @@ private let longestTarget = 4095
 
 /// The bytes of a name that a directory may hold, without the NUL. All names of files pass here.
 ///
-/// Throws `.fileNameTooLong` above 255 bytes, `.invalidArgument` for an empty name, for `.` and `..`, and for a name
-/// with a `/`. The kernel sends none of the latter; nothing further in has to think of them.
+/// Throws `.fileNameTooLong` above 255 bytes, `.invalidArgument` for an empty name, for `.` and `..`, and for
+/// a name with a `/`. The kernel sends none of the latter; nothing further in has to think of them.
 @unsafe func fileName(_ name: UnsafePointer<CChar>) throws(Errno) -> UnsafeRawBufferPointer {
     let bytes = try unsafe terminated(name, atMost: longestName)
     if bytes.count <= 2 {

@@ -4,8 +4,8 @@ import Glibc
 
 /// The obligation to answer one request. Answering consumes it, so a second answer does not compile.
 ///
-/// `Shape` names what the kernel expects, and with it the answers that exist; failing is common to all. A successful
-/// answer that hands out nodes returns whether the kernel took it: if not, it does not hold them.
+/// `Shape` names what the kernel expects, and with it the answers that exist; failing is common to all. A
+/// successful answer that hands out nodes returns whether the kernel took it: if not, it does not hold them.
 @safe struct Reply<Shape>: ~Copyable {
     private let request: fuse_req_t
 

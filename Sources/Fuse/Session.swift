@@ -26,8 +26,9 @@ final class SessionContext: Sendable {
 
 /// One FUSE mount: its connection to the kernel and the threads that serve it.
 ///
-/// The order is `init`, `mount`, `serve`. The caller unmounts, with umount2(2): the kernel then ends the connection,
-/// which ends `serve`. After a lazy unmount, whose connection lives on with its last open file, `unmount` ends it.
+/// The order is `init`, `mount`, `serve`. The caller unmounts, with umount2(2): the kernel then ends the
+/// connection, which ends `serve`. After a lazy unmount, whose connection lives on with its last open file,
+/// `unmount` ends it.
 @safe public final class Session: Sendable {
     /// Never changes; what it points to is safe to use from any thread, as the C header promises.
     nonisolated(unsafe) private let session: OpaquePointer
@@ -62,7 +63,8 @@ final class SessionContext: Sendable {
 
     /// Serves until the connection ends, and returns when every worker has: 0, or the errno that ended it.
     ///
-    /// Calls `ready` once, on this thread, when the kernel's first request is answered and the mount is usable.
+    /// Calls `ready` once, on this thread, when the kernel's first request is answered and the mount is
+    /// usable.
     public func serve(ready: @Sendable () -> Void) -> Int32 {
         if unsafe shim_session_start(session) {
             ready()
@@ -70,8 +72,8 @@ final class SessionContext: Sendable {
         return unsafe shim_session_finish(session)
     }
 
-    /// Ends `serve`, now or when it is called, whatever became of the connection. Does not touch the mount itself:
-    /// whoever still uses it would get ENOTCONN. From any thread, even twice.
+    /// Ends `serve`, now or when it is called, whatever became of the connection. Does not touch the mount
+    /// itself: whoever still uses it would get ENOTCONN. From any thread, even twice.
     public func unmount() {
         unsafe shim_session_stop(session)
     }

@@ -1,11 +1,13 @@
 /// The boundary between libfuse and Swift, and the only header through which libfuse is seen.
 ///
-/// `shim_...` is provided in C. `shim_on_...` is provided in Swift, in the target Fuse, with `@c @implementation`,
-/// one function for each kind of request. Everything that depends on libfuse's version ends in this target.
+/// `shim_...` is provided in C. `shim_on_...` is provided in Swift, in the target Fuse, with
+/// `@c @implementation`, one function for each kind of request. Everything that depends on libfuse's version ends
+/// in this target.
 ///
-/// Rules for every `shim_on_...`: `context` was given to `shim_session_create` and outlives the call; names and
-/// payloads are valid until the request is answered; names end with a NUL and are not checked. The function answers
-/// `request` exactly once, on the thread that called it. Any number of threads may call at once.
+/// Rules for every `shim_on_...`: `context` was given to `shim_session_create` and outlives the call; names
+/// and payloads are valid until the request is answered; names end with a NUL and are not checked. The
+/// function answers `request` exactly once, on the thread that called it. Any number of threads may call at
+/// once.
 #ifndef DMEMFS_CFUSESHIM_H
 #define DMEMFS_CFUSESHIM_H
 
@@ -28,7 +30,7 @@ static const int32_t shim_seek_hole = SEEK_HOLE;
 /// The largest read or write that the kernel is offered, in bytes.
 #define SHIM_LARGEST_REQUEST 1048576
 
-// The session ---------------------------------------------------------------------------------------------------
+// The session -----------------------------------------------------------------------------------------------
 
 /// A connection to the kernel (or, in tests, to nobody), and the threads that serve it.
 struct shim_session;
@@ -36,7 +38,8 @@ struct shim_session;
 struct shim_options {
     /// What the mount table shows as the source.
     const char *_Nonnull name;
-    /// Mount options divided by commas; may be empty. libfuse adds nosuid and nodev unless suid or dev is here.
+    /// Mount options divided by commas; may be empty. libfuse adds nosuid and nodev unless suid or dev is
+    /// here.
     const char *_Nonnull kernel_options;
     /// Whether users other than the one who mounts may use the mount.
     bool allows_others;
@@ -68,26 +71,27 @@ int shim_session_finish(struct shim_session *_Nonnull session);
 /// Asks the workers to end after the request they are at. From any thread, at any time, even twice.
 void shim_session_stop(struct shim_session *_Nonnull session);
 
-/// Frees the session and closes its descriptor. A mount that is still there is left, dead, to whoever unmounts it.
+/// Frees the session and closes its descriptor. A mount that is still there is left, dead, to whoever
+/// unmounts it.
 void shim_session_destroy(struct shim_session *_Nonnull session);
 
 /// What libfuse said in the last call on this thread that failed: one line, without a newline; may be empty.
 const char *_Nonnull shim_last_message(void);
 
-// The loopback: libfuse without a kernel, for tests --------------------------------------------------------------
+// The loopback: libfuse without a kernel, for tests ---------------------------------------------------------
 
-/// Connects the session to nobody: requests come from `shim_session_exchange`. Returns 0, or an errno (ENOTSUP
-/// where libfuse was built without custom I/O).
+/// Connects the session to nobody: requests come from `shim_session_exchange`. Returns 0, or an errno
+/// (ENOTSUP where libfuse was built without custom I/O).
 int shim_session_loop_back(struct shim_session *_Nonnull session);
 
 /// Serves one request frame on this thread and returns the length of the reply, 0 where there was none.
 ///
-/// At least 16 writable zero bytes must follow the `count` bytes of the frame, which is changed. A reply that is
-/// longer than `capacity` is cut.
+/// At least 16 writable zero bytes must follow the `count` bytes of the frame, which is changed. A reply that
+/// is longer than `capacity` is cut.
 size_t shim_session_exchange(struct shim_session *_Nonnull session, void *_Nonnull request, size_t count,
                              void *_Nonnull reply, size_t capacity);
 
-// Help for replies ----------------------------------------------------------------------------------------------
+// Help for replies ------------------------------------------------------------------------------------------
 
 struct shim_caller {
     uint32_t user;
@@ -98,8 +102,8 @@ struct shim_caller {
 /// Who made the request.
 struct shim_caller shim_caller_of(fuse_req_t _Nonnull request);
 
-/// Answers CREATE, with the open flags that the session's policy demands. Returns 0, or a negative errno when the
-/// kernel did not take the reply.
+/// Answers CREATE, with the open flags that the session's policy demands. Returns 0, or a negative errno when
+/// the kernel did not take the reply.
 int shim_reply_create(fuse_req_t _Nonnull request, const struct fuse_entry_param *_Nonnull entry);
 
 /// Puts one entry of a directory into `buffer`, with (`plus`) or without attributes and a counted reference.
@@ -109,7 +113,7 @@ size_t shim_pack_entry(fuse_req_t _Nonnull request, void *_Nonnull buffer, size_
                        const void *_Nonnull name, size_t count, uint64_t cookie,
                        const struct fuse_entry_param *_Nonnull entry, bool plus);
 
-// Requests about names: Fuse/Callbacks+Lookup.swift and Fuse/Callbacks+Namespace.swift ----------------------------
+// Requests about names: Fuse/Callbacks+Lookup.swift and Fuse/Callbacks+Namespace.swift ----------------------
 
 /// Serves FUSE_LOOKUP. A missing name is answered with inode 0, which the kernel remembers.
 void shim_on_lookup(void *_Nonnull context, fuse_req_t _Nonnull request, uint64_t parent,
@@ -137,7 +141,8 @@ void shim_on_readlink(void *_Nonnull context, fuse_req_t _Nonnull request, uint6
 void shim_on_create(void *_Nonnull context, fuse_req_t _Nonnull request, uint64_t parent,
                     const char *_Nonnull name, uint32_t mode, int32_t flags);
 
-/// Serves FUSE_TMPFILE, which libfuse before 3.17 does not know: the shim then makes it look like FUSE_CREATE.
+/// Serves FUSE_TMPFILE, which libfuse before 3.17 does not know: the shim then makes it look like
+/// FUSE_CREATE.
 void shim_on_tmpfile(void *_Nonnull context, fuse_req_t _Nonnull request, uint64_t parent, uint32_t mode);
 
 /// Serves FUSE_LINK.
@@ -157,7 +162,7 @@ void shim_on_rename(void *_Nonnull context, fuse_req_t _Nonnull request, uint64_
                     const char *_Nonnull name, uint64_t new_parent, const char *_Nonnull new_name,
                     uint32_t flags);
 
-// Requests about attributes: Fuse/Callbacks+Attributes.swift ------------------------------------------------------
+// Requests about attributes: Fuse/Callbacks+Attributes.swift ------------------------------------------------
 
 /// Serves FUSE_GETATTR.
 void shim_on_getattr(void *_Nonnull context, fuse_req_t _Nonnull request, uint64_t node);
@@ -185,7 +190,7 @@ void shim_on_listxattr(void *_Nonnull context, fuse_req_t _Nonnull request, uint
 void shim_on_removexattr(void *_Nonnull context, fuse_req_t _Nonnull request, uint64_t node,
                          const char *_Nonnull name);
 
-// Requests about data: Fuse/Callbacks+Data.swift ----------------------------------------------------------------
+// Requests about data: Fuse/Callbacks+Data.swift ------------------------------------------------------------
 
 /// Serves FUSE_READ.
 void shim_on_read(void *_Nonnull context, fuse_req_t _Nonnull request, uint64_t node, size_t count,
@@ -208,7 +213,7 @@ void shim_on_copy_file_range(void *_Nonnull context, fuse_req_t _Nonnull request
                              int64_t source_offset, uint64_t target, int64_t target_offset, size_t count,
                              int32_t flags);
 
-// Requests about listings: Fuse/Callbacks+Listing.swift -----------------------------------------------------------
+// Requests about listings: Fuse/Callbacks+Listing.swift -----------------------------------------------------
 
 /// Serves FUSE_READDIR, or FUSE_READDIRPLUS where `plus`. `cookie` is the last one seen, 0 at the start.
 void shim_on_readdir(void *_Nonnull context, fuse_req_t _Nonnull request, uint64_t node, size_t capacity,
