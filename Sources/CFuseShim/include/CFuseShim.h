@@ -1,8 +1,8 @@
 /// The boundary between libfuse and Swift, and the only header through which libfuse is seen.
 ///
 /// `shim_...` is provided in C. `shim_on_...` is provided in Swift, in the target Fuse, with
-/// `@c @implementation`, one function for each kind of request. Everything that depends on libfuse's version ends
-/// in this target.
+/// `@c @implementation`, one function for each kind of request. Everything that depends on libfuse's version
+/// ends in this target.
 ///
 /// Rules for every `shim_on_...`: `context` was given to `shim_session_create` and outlives the call; names
 /// and payloads are valid until the request is answered; names end with a NUL and are not checked. The
