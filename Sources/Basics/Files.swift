@@ -40,7 +40,9 @@ public enum Files {
     public static func write(_ bytes: [UInt8], to descriptor: Int32) throws(Errno) {
         var rest = bytes[...]
         while !rest.isEmpty {
-            let taken = unsafe rest.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            let taken = unsafe rest.withUnsafeBytes {
+                unsafe Glibc.write(descriptor, $0.baseAddress, $0.count)
+            }
             if taken >= 0 {
                 rest = rest.dropFirst(taken)
             } else if errno != EINTR {
@@ -125,7 +127,7 @@ public enum Files {
         guard unsafe umount2(path, flags) == 0 else { throw Errno(rawValue: errno) }
     }
 
-    /// Asks the filesystem at `path` past every cache; throws `.notConnected` where its daemon is dead.
+    /// Asks the filesystem at `path` past every cache; throws `.socketNotConnected` (ENOTCONN) where its daemon is dead.
     public static func probeMount(_ path: String) throws(Errno) {
         let failure = unsafe linux_probe_mount(path)
         guard failure == 0 else { throw Errno(rawValue: failure) }
@@ -149,5 +151,15 @@ public enum Files {
         var now = timespec()
         unsafe clock_gettime(CLOCK_MONOTONIC, &now)
         return now.tv_sec * 1000 + now.tv_nsec / 1_000_000
+    }
+}
+
+extension Files {
+    /// Whether `path` is the character device of these numbers.
+    public static func isDevice(_ path: String, major: UInt32, minor: UInt32) throws(Errno) -> Bool {
+        var status = stat()
+        guard unsafe stat(path, &status) == 0 else { throw Errno(rawValue: errno) }
+        let number = UInt(major) << 8 | UInt(minor)
+        return FileKind(mode: status.st_mode) == .characterDevice && status.st_rdev == number
     }
 }

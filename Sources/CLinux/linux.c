@@ -144,4 +144,6 @@ void linux_forbid_core_dumps(void) {
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
+void linux_close_from(unsigned first) { close_range(first, ~0U, 0); }
+
 void linux_set_process_name(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }

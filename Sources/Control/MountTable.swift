@@ -35,8 +35,8 @@ public struct MountEntry: Hashable, Sendable {
             return nil
         }
         let device = fields[2].split(separator: ":")
-        guard let id = Int(fields[0]), let parent = Int(fields[1]), device.count == 2, let minor = Int(device[1])
-        else { return nil }
+        guard let id = Int(fields[0]), let parent = Int(fields[1]) else { return nil }
+        guard device.count == 2, let minor = Int(device[1]) else { return nil }
         self.id = id
         self.parent = parent
         deviceMinor = minor

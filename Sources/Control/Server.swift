@@ -100,7 +100,8 @@ public final class Server: Sendable {
                 }
             }
             connections = kept
-            if waits[waits.count - 1].revents != 0, let next = accept(beside: connections) { connections.append(next) }
+            guard waits[waits.count - 1].revents != 0 else { continue }
+            if let next = accept(beside: connections) { connections.append(next) }
         }
     }
 

@@ -19,8 +19,8 @@ enum Wire {
     /// The method and path of a request whose head is complete; nil as long as it is not.
     static func request(in bytes: [UInt8]) -> (method: String, path: String)? {
         guard endOfHead(in: bytes) != nil else { return nil }
-        let line = String(decoding: bytes.prefix { $0 != UInt8(ascii: "\r") && $0 != UInt8(ascii: "\n") }, as: UTF8.self)
-        let words = line.split(separator: " ")
+        let line = bytes.prefix { $0 != UInt8(ascii: "\r") && $0 != UInt8(ascii: "\n") }
+        let words = String(decoding: line, as: UTF8.self).split(separator: " ")
         guard words.count == 3, words[2].hasPrefix("HTTP/1.") else { return ("", "") }
         return (String(words[0]), String(words[1]))
     }
@@ -83,7 +83,9 @@ public enum JSON {
         }
     }
 
-    public static func decode<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) throws(ControlError) -> Value {
+    public static func decode<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) throws(ControlError)
+        -> Value
+    {
         do {
             return try JSONDecoder().decode(type, from: Data(bytes))
         } catch {

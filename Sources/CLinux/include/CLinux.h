@@ -72,6 +72,9 @@ int linux_process_descriptor(int32_t process);
 /// Makes sure that no core of this process is ever written, nor its memory read by others of the same user.
 void linux_forbid_core_dumps(void);
 
+/// Closes every descriptor from `first` on.
+void linux_close_from(unsigned first);
+
 /// The name of this process in ps and top; at most 15 bytes count.
 void linux_set_process_name(const char *_Nonnull name);
 
