@@ -12,8 +12,9 @@ final class StoredNames {
     var charge: Charge
 
     init(hashBits: Int = NameMap.hashBits, limitBytes: Int = 512 << 20) throws {
-        memory = try Memory(policy: StoragePolicy(), addressBytes: 1 << 30, nameHashBits: hashBits)
         ledger = QuotaLedger(limitBytes: limitBytes)
+        memory = try Memory(
+            policy: StoragePolicy(), ledger: ledger, addressBytes: 1 << 30, nameHashBits: hashBits)
         charge = Charge(to: ledger)
     }
 

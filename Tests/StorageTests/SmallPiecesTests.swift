@@ -20,8 +20,8 @@ struct ExtendedAttributesTests {
 
     @Test("setting, replacing and removing, each charged exactly; refusals change nothing")
     func lifecycle() throws {
-        let memory = try Memory(policy: StoragePolicy(), addressBytes: 64 << 20)
         let ledger = QuotaLedger(limitBytes: 100_000)
+        let memory = try Memory(policy: StoragePolicy(), ledger: ledger, addressBytes: 64 << 20)
         var charge = Charge(to: ledger)
         var attributes = ExtendedAttributes()
         let large = [UInt8](repeating: 3, count: 65_536)

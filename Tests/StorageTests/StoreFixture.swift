@@ -11,8 +11,8 @@ final class StoredFile {
     private(set) var expected: [UInt8] = []
 
     init(_ policy: StoragePolicy = StoragePolicy(), limitBytes: Int = 64 << 20) throws {
-        memory = try Memory(policy: policy, addressBytes: 256 << 20)
         ledger = QuotaLedger(limitBytes: limitBytes)
+        memory = try Memory(policy: policy, ledger: ledger, addressBytes: 256 << 20)
         contents = FileContents(policy)
         charge = Charge(to: ledger)
     }
