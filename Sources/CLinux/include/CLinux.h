@@ -13,6 +13,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "CLinuxCalls.h"
+
 /// utimensat(2): set the time to the present one.
 static const long linux_utime_now = UTIME_NOW;
 /// utimensat(2): leave the time as it is.
