@@ -3,6 +3,9 @@
 #include <errno.h>
 #include <grp.h>
 #include <sched.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
 #include <sys/inotify.h>
 #include <sys/mount.h>
 #include <sys/sendfile.h>
@@ -67,6 +70,41 @@ int linux_mount_tmpfs(const char *path, const char *options) {
 
 int linux_umount(const char *path, int flags) {
     return umount2(path, flags);
+}
+
+static size_t length_of(char *const *list) {
+    size_t length = 0;
+    while (list[length] != NULL) length++;
+    return length;
+}
+
+int linux_spawn(
+    char *const *arguments, char *const *additions, const char *directory, int output, pid_t *child) {
+    size_t added = length_of(additions);
+    size_t inherited = length_of(environ);
+    char **environment = calloc(added + inherited + 1, sizeof(char *));
+    if (environment == NULL) return ENOMEM;
+    for (size_t i = 0; i < added; i++) environment[i] = additions[i];
+    for (size_t i = 0; i < inherited; i++) environment[added + i] = environ[i];
+
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attributes);
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions, output, 1);
+    posix_spawn_file_actions_adddup2(&actions, output, 2);
+    posix_spawn_file_actions_addchdir_np(&actions, directory);
+    // Threads of the test runner block signals that a child must be able to get.
+    sigset_t none;
+    sigemptyset(&none);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
+    int code = posix_spawnp(child, arguments[0], &actions, &attributes, arguments, environment);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    free(environment);
+    return code;
 }
 
 int linux_probe_fuse(void) {

@@ -67,6 +67,15 @@ int linux_mount_tmpfs(const char *_Nonnull path, const char *_Nonnull options);
 /// umount2(2).
 int linux_umount(const char *_Nonnull path, int flags);
 
+/// posix_spawnp(3) of `arguments` in `directory`, in a process group of its own.
+///
+/// The child reads /dev/null and writes output and errors to `output`. Its environment is ours with
+/// `additions` before it. Both lists end with NULL.
+/// Returns 0 and the child's number, or the errno.
+int linux_spawn(
+    char *_Nullable const *_Nonnull arguments, char *_Nullable const *_Nonnull additions,
+    const char *_Nonnull directory, int output, pid_t *_Nonnull child);
+
 /// Opens /dev/fuse and closes it again: 0, or the errno that says why no FUSE mount is possible.
 int linux_probe_fuse(void);
 
