@@ -57,5 +57,7 @@ package struct PosixCase: Sendable, CustomStringConvertible {
 
 /// Every case, in the order of the files that hold them.
 package enum PosixCases {
-    package static let all: [PosixCase] = names + opening + renaming + linking + special + listing
+    package static let all: [PosixCase] = [
+        names, opening, renaming, linking, special, listing, sizes, copying, mappings, times, permissions, xattrs, using,
+    ].flatMap { $0 }
 }
