@@ -33,6 +33,17 @@ package enum Threads {
         for thread in threads { _ = pthread_join(thread, nil) }
     }
 
+    /// A thread that has been started.
+    package struct Running: Sendable {
+        fileprivate let thread: pthread_t
+        package func join() { _ = pthread_join(thread, nil) }
+    }
+
+    /// Starts `body` on a thread that the caller will join.
+    package static func detach(_ body: @escaping @Sendable () -> Void) -> Running {
+        Running(thread: start(body))
+    }
+
     private static func run(_ body: () throws -> Void) throws {
         var failure: (any Error)?
         let guarded = {
