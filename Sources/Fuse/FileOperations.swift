@@ -2,10 +2,10 @@ public import Basics
 
 /// What a filesystem must answer: one method for each request of FUSE's low-level protocol.
 ///
-/// The kernel has checked permissions before it asks (mounts use `default_permissions`), except where a method says
-/// otherwise. Every method may be called from several threads at once. A method that throws has changed nothing.
-/// Names are raw bytes, 1 to 255 of them, without `/` and NUL and neither `.` nor `..`: the callbacks check that.
-/// A returned `Entry` has raised the node's lookup count by one; `forget` lowers it.
+/// The kernel has checked permissions before it asks (mounts use `default_permissions`), except where a
+/// method says otherwise. Every method may be called from several threads at once. A method that throws has
+/// changed nothing. Names are raw bytes, 1 to 255 of them, without `/` and NUL and neither `.` nor `..`: the
+/// callbacks check that. A returned `Entry` has raised the node's lookup count by one; `forget` lowers it.
 public protocol FileOperations: AnyObject, Sendable {
     /// Finds `name` in a directory. Throws `.noSuchFileOrDirectory`, `.notDirectory`.
     func lookup(_ name: RawSpan, in parent: NodeID) throws(Errno) -> Entry
@@ -21,12 +21,16 @@ public protocol FileOperations: AnyObject, Sendable {
     /// Lends the target of a symlink to `body`.
     func readLink(_ node: NodeID, _ body: (RawSpan) -> Void) throws(Errno)
 
-    /// Makes a file of any kind but directory and symlink; `mode` has type and permission bits, umask applied.
+    /// Makes a file of any kind but directory and symlink; `mode` has type and permission bits, umask
+    /// applied.
     func makeNode(
         _ name: RawSpan, in parent: NodeID, mode: UInt32, device: UInt32, by caller: Caller
     ) throws(Errno) -> Entry
 
-    func makeDirectory(_ name: RawSpan, in parent: NodeID, mode: UInt32, by caller: Caller) throws(Errno) -> Entry
+    /// Makes a directory. Here, in `create` and in `makeTemporary`, `mode` has permission bits alone.
+    func makeDirectory(
+        _ name: RawSpan, in parent: NodeID, mode: UInt32, by caller: Caller
+    ) throws(Errno) -> Entry
 
     func makeSymlink(
         _ name: RawSpan, in parent: NodeID, to target: RawSpan, by caller: Caller
@@ -55,10 +59,12 @@ public protocol FileOperations: AnyObject, Sendable {
 
     /// Lends what lies in the range to `body`, at most `count` bytes, fewer only at the end of the file.
     /// The file's lock is held while `body` runs; `body` is not called when the method throws.
-    func read(_ node: NodeID, at offset: Int64, count: Int, _ body: (borrowing Segments) -> Void) throws(Errno)
+    func read(_ node: NodeID, at offset: Int64, count: Int, _ body: (borrowing Segments) -> Void)
+        throws(Errno)
 
     /// Writes all of `bytes`, or throws and changes nothing. Returns how many were written: all.
-    func write(_ bytes: RawSpan, to node: NodeID, at offset: Int64, droppingPrivileges: Bool) throws(Errno) -> Int
+    func write(_ bytes: RawSpan, to node: NodeID, at offset: Int64, droppingPrivileges: Bool) throws(Errno)
+        -> Int
 
     func allocate(_ node: NodeID, mode: AllocationMode, offset: Int64, count: Int64) throws(Errno)
 
@@ -71,9 +77,9 @@ public protocol FileOperations: AnyObject, Sendable {
 
     /// Lists a directory from behind `cookie` (0: from the start), calling `body` until it returns false.
     ///
-    /// `.` and `..` come first. Cookies stay valid while entries come and go. With `counting`, each entry for which
-    /// `body` returned true, except `.` and `..`, has its lookup count raised by one. No system call and no other
-    /// method of the filesystem may be used inside `body`: the namespace is locked.
+    /// `.` and `..` come first. Cookies stay valid while entries come and go. With `counting`, each entry for
+    /// which `body` returned true, except `.` and `..`, has its lookup count raised by one. No system call
+    /// and no other method of the filesystem may be used inside `body`: the namespace is locked.
     func list(
         _ node: NodeID, after cookie: UInt64, counting: Bool,
         _ body: (_ name: RawSpan, _ cookie: UInt64, _ entry: Entry) -> Bool
@@ -86,7 +92,8 @@ public protocol FileOperations: AnyObject, Sendable {
     ) throws(Errno)
 
     /// Lends the value to `body`. Throws `.noAttribute` (ENODATA) where there is none.
-    func extendedAttribute(_ name: RawSpan, of node: NodeID, by caller: Caller, _ body: (RawSpan) -> Void) throws(Errno)
+    func extendedAttribute(_ name: RawSpan, of node: NodeID, by caller: Caller, _ body: (RawSpan) -> Void)
+        throws(Errno)
 
     /// Lends the names, each followed by a NUL, to `body`.
     func extendedAttributeNames(of node: NodeID, by caller: Caller, _ body: (RawSpan) -> Void) throws(Errno)

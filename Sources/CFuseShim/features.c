@@ -1,0 +1,162 @@
+/// What depends on libfuse's version: the features of a connection, and the hooks into frames and replies.
+#include "session.h"
+#include "protocol.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#if FUSE_VERSION < FUSE_MAKE_VERSION(3, 14)
+#error "libfuse 3.14 or later is needed"
+#endif
+
+_Thread_local struct shim_frame shim_frame;
+_Thread_local struct shim_mailbox *shim_mailbox;
+
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
+
+static bool offers(const struct fuse_conn_info *connection, uint64_t feature) {
+    return (connection->capable_ext & feature) != 0;
+}
+
+static void want(struct fuse_conn_info *connection, uint64_t feature) {
+    fuse_set_feature_flag(connection, feature);
+}
+
+static void refuse(struct fuse_conn_info *connection, uint64_t feature) {
+    fuse_unset_feature_flag(connection, feature);
+}
+
+#else
+
+static bool offers(const struct fuse_conn_info *connection, unsigned feature) {
+    return (connection->capable & feature) != 0;
+}
+
+static void want(struct fuse_conn_info *connection, unsigned feature) {
+    connection->want |= connection->capable & feature;
+}
+
+static void refuse(struct fuse_conn_info *connection, unsigned feature) {
+    connection->want &= ~feature;
+}
+
+#endif
+
+void shim_negotiate(struct shim_session *session, struct fuse_conn_info *connection) {
+    connection->max_write = SHIM_LARGEST_REQUEST;
+    connection->max_background = 64;
+    connection->congestion_threshold = 48;
+
+    want(connection, FUSE_CAP_ASYNC_READ);
+    want(connection, FUSE_CAP_PARALLEL_DIROPS);
+    want(connection, FUSE_CAP_READDIRPLUS);
+    want(connection, FUSE_CAP_READDIRPLUS_AUTO);
+    // Symlinks never change, so what the kernel keeps of them is always right.
+    want(connection, FUSE_CAP_CACHE_SYMLINKS);
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
+    want(connection, FUSE_CAP_HANDLE_KILLPRIV_V2);
+    connection->no_interrupt = 1;
+#endif
+
+    // With OPEN declined the kernel would tell nobody of O_TRUNC, and the old content would stay.
+    refuse(connection, FUSE_CAP_ATOMIC_O_TRUNC);
+    // Nothing changes a file behind the kernel's back: its pages stay good although our times move.
+    refuse(connection, FUSE_CAP_AUTO_INVAL_DATA);
+    // Data that the kernel holds back could be refused only after write() had returned: no hard quota.
+    refuse(connection, FUSE_CAP_WRITEBACK_CACHE);
+    refuse(connection, FUSE_CAP_SPLICE_READ);
+    refuse(connection, FUSE_CAP_SPLICE_WRITE);
+    refuse(connection, FUSE_CAP_SPLICE_MOVE);
+    refuse(connection, FUSE_CAP_POSIX_ACL);
+    refuse(connection, FUSE_CAP_EXPORT_SUPPORT);
+    refuse(connection, FUSE_CAP_DONT_MASK);
+
+    session->declines_open = !session->direct_io && offers(connection, FUSE_CAP_NO_OPEN_SUPPORT);
+    session->declines_opendir = offers(connection, FUSE_CAP_NO_OPENDIR_SUPPORT);
+}
+
+static bool holds(size_t count, size_t body) {
+    return count >= sizeof(struct protocol_header) + body;
+}
+
+void shim_examine(char *frame, size_t count) {
+    shim_frame = (struct shim_frame){.end = frame + count};
+    struct protocol_header *header = (void *)frame;
+    const void *body = header + 1;
+
+    switch (header->opcode) {
+    case PROTOCOL_INIT:
+        if (holds(count, sizeof(struct protocol_init_in))) {
+            shim_frame.is_init = true;
+            shim_frame.offered = ((const struct protocol_init_in *)body)->flags;
+        }
+        break;
+    case PROTOCOL_WRITE:
+        shim_frame.drops_privileges =
+            holds(count, sizeof(struct protocol_write_in)) &&
+            (((const struct protocol_write_in *)body)->write_flags & PROTOCOL_WRITE_KILL_SUIDGID) != 0;
+        break;
+    case PROTOCOL_SETATTR:
+        // Not every libfuse hands the bit on.
+        if (holds(count, sizeof(uint32_t))) {
+            uint32_t asked = *(const uint32_t *)body;
+            shim_frame.drops_privileges =
+                (asked & PROTOCOL_SETATTR_FIELDS) == 0 || (asked & PROTOCOL_SETATTR_KILL_SUIDGID) != 0;
+        }
+        break;
+    case PROTOCOL_SETXATTR:
+        shim_frame.xattr_name = (const char *)body + sizeof(struct protocol_setxattr_in);
+        break;
+    case PROTOCOL_INTERRUPT:
+        // No request of ours waits for anything, so none is worth interrupting: the kernel remembers ENOSYS.
+        header->opcode = PROTOCOL_UNUSED;
+        break;
+#if FUSE_VERSION < FUSE_MAKE_VERSION(3, 17)
+    case PROTOCOL_TMPFILE:
+        // The same layout; the name is "/", which no file can have, so that `forward_create` knows it again.
+        header->opcode = PROTOCOL_CREATE;
+        break;
+#endif
+    default:
+        break;
+    }
+}
+
+/// Adds to the INIT reply what libfuse before 3.17 cannot say.
+static void amend(struct iovec *vectors, int count) {
+#if FUSE_VERSION < FUSE_MAKE_VERSION(3, 17)
+    if (!shim_frame.is_init || count != 2 || vectors[1].iov_len != sizeof(struct protocol_init_out)) return;
+    struct protocol_init_out *answer = vectors[1].iov_base;
+    answer->flags |= shim_frame.offered & PROTOCOL_HANDLE_KILLPRIV_V2;
+#else
+    (void)vectors;
+    (void)count;
+#endif
+}
+
+static ssize_t send_reply(int fd, struct iovec *vectors, int count, void *session) {
+    (void)session;
+    amend(vectors, count);
+    struct shim_mailbox *mailbox = shim_mailbox;
+    if (mailbox == NULL) return writev(fd, vectors, count);
+
+    size_t sent = 0;
+    for (int index = 0; index < count; index++) {
+        size_t room = mailbox->capacity - mailbox->count;
+        size_t part = vectors[index].iov_len < room ? vectors[index].iov_len : room;
+        if (part > 0) memcpy(mailbox->bytes + mailbox->count, vectors[index].iov_base, part);
+        mailbox->count += part;
+        sent += vectors[index].iov_len;
+    }
+    return (ssize_t)sent;
+}
+
+static ssize_t receive_request(int fd, void *buffer, size_t capacity, void *session) {
+    (void)session;
+    return read(fd, buffer, capacity);
+}
+
+int shim_install_hooks(struct shim_session *session, int fd) {
+    static const struct fuse_custom_io hooks = {.writev = send_reply, .read = receive_request};
+    return fuse_session_custom_io(session->fuse, &hooks, fd);
+}

@@ -1,0 +1,268 @@
+/// A session: creation, mount, and the threads that serve it.
+#include "session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fuse_log.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+// What libfuse says -----------------------------------------------------------------------------------------
+
+/// The first line libfuse said since the call that listens began; it is the cause, later ones are effects.
+static _Thread_local char message[512];
+static _Thread_local bool listening;
+
+static void hear(enum fuse_log_level level, const char *format, va_list arguments) {
+    (void)level;
+    if (!listening) {
+        vfprintf(stderr, format, arguments);
+    } else if (message[0] == 0) {
+        vsnprintf(message, sizeof message, format, arguments);
+        message[strcspn(message, "\n")] = 0;
+    }
+}
+
+static void listen_to_libfuse(bool on) {
+    if (on) message[0] = 0;
+    listening = on;
+}
+
+const char *shim_last_message(void) {
+    return message;
+}
+
+// Creation --------------------------------------------------------------------------------------------------
+
+static struct fuse_session *create_fuse_session(struct shim_session *session,
+                                                const struct shim_options *options) {
+    struct fuse_args arguments = FUSE_ARGS_INIT(0, NULL);
+    char *list = NULL;
+    char name[256];
+    struct fuse_session *fuse = NULL;
+
+    snprintf(name, sizeof name, "fsname=%s", options->name);
+    bool listed = fuse_opt_add_opt(&list, "default_permissions,subtype=dmemfs") == 0 &&
+                  fuse_opt_add_opt_escaped(&list, name) == 0 &&
+                  (!options->allows_others || fuse_opt_add_opt(&list, "allow_other") == 0) &&
+                  (!options->debug || fuse_opt_add_opt(&list, "debug") == 0) &&
+                  (options->kernel_options[0] == 0 || fuse_opt_add_opt(&list, options->kernel_options) == 0);
+    if (listed && fuse_opt_add_arg(&arguments, "dmemfs") == 0 && fuse_opt_add_arg(&arguments, "-o") == 0 &&
+        fuse_opt_add_arg(&arguments, list) == 0) {
+        fuse = fuse_session_new(&arguments, &shim_operations, sizeof shim_operations, session);
+    }
+    free(list);
+    fuse_opt_free_args(&arguments);
+    return fuse;
+}
+
+struct shim_session *shim_session_create(const struct shim_options *options, void *context) {
+    struct shim_session *session = calloc(1, sizeof *session);
+    if (session == NULL) return NULL;
+    session->context = context;
+    session->workers = options->workers > 0 ? options->workers : 1;
+    session->spin_microseconds = options->spin_microseconds;
+    session->direct_io = options->direct_io;
+    pthread_mutex_init(&session->lock, NULL);
+    pthread_cond_init(&session->changed, NULL);
+    session->threads = calloc(session->workers, sizeof *session->threads);
+    session->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+    fuse_set_log_func(hear);
+    listen_to_libfuse(true);
+    if (session->threads != NULL && session->stop_fd >= 0) {
+        session->fuse = create_fuse_session(session, options);
+    }
+    listen_to_libfuse(false);
+    if (session->fuse != NULL) return session;
+
+    shim_session_destroy(session);
+    return NULL;
+}
+
+int shim_session_mount(struct shim_session *session, const char *mountpoint) {
+    listen_to_libfuse(true);
+    int result = fuse_session_mount(session->fuse, mountpoint);
+    listen_to_libfuse(false);
+    if (result != 0) return -1;
+
+    int fd = fuse_session_fd(session->fuse);
+    // The workers look for requests without blocking, and wait for them in epoll, where they can be woken.
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+#if FUSE_VERSION < FUSE_MAKE_VERSION(3, 17)
+    if (shim_install_hooks(session, fd) != 0) return -1;
+#endif
+    return 0;
+}
+
+void shim_session_destroy(struct shim_session *session) {
+    if (session->fuse != NULL) {
+        struct pollfd connection = {.fd = fuse_session_fd(session->fuse), .events = POLLIN};
+        bool is_gone =
+            connection.fd >= 0 && poll(&connection, 1, 0) == 1 && (connection.revents & POLLERR) != 0;
+        // libfuse then frees what it remembers of the mount. A live mount it would look up by path, and
+        // perhaps unmount another one that has been put there since.
+        if (is_gone) fuse_session_unmount(session->fuse);
+        fuse_session_destroy(session->fuse);
+    }
+    if (session->stop_fd >= 0) close(session->stop_fd);
+    pthread_cond_destroy(&session->changed);
+    pthread_mutex_destroy(&session->lock);
+    free(session->threads);
+    free(session);
+}
+
+// The workers -----------------------------------------------------------------------------------------------
+
+static uint64_t now_microseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/// Serves one frame, and tells `shim_session_start` when it was INIT.
+static void serve_frame(struct shim_session *session, const struct fuse_buf *buffer) {
+    shim_examine(buffer->mem, buffer->size);
+    bool is_init = shim_frame.is_init;
+    fuse_session_process_buf(session->fuse, buffer);
+    if (!is_init || fuse_session_exited(session->fuse)) return;
+    pthread_mutex_lock(&session->lock);
+    session->initialized = true;
+    pthread_cond_broadcast(&session->changed);
+    pthread_mutex_unlock(&session->lock);
+}
+
+/// Makes a descriptor that waits for a request, waking one thread for each, and for the end, waking all.
+static int create_waiter(struct shim_session *session) {
+    int waiter = epoll_create1(EPOLL_CLOEXEC);
+    if (waiter < 0) return -1;
+    struct epoll_event request = {.events = EPOLLIN | EPOLLEXCLUSIVE};
+    struct epoll_event stop = {.events = EPOLLIN};
+    if (epoll_ctl(waiter, EPOLL_CTL_ADD, fuse_session_fd(session->fuse), &request) == 0 &&
+        epoll_ctl(waiter, EPOLL_CTL_ADD, session->stop_fd, &stop) == 0) {
+        return waiter;
+    }
+    close(waiter);
+    return -1;
+}
+
+/// Serves requests until the session ends. Returns 0, or the errno that ended it.
+///
+/// After a request one thread, and one alone, goes on asking for a while before it blocks: waking a thread
+/// costs more than most requests do. Further spinners would only take the processor from the callers.
+static int serve_requests(struct shim_session *session, int waiter, struct fuse_buf *buffer) {
+    bool is_spinner = false;
+    uint64_t deadline = 0;
+    int result = 0;
+    while (!session->stopping) {
+        int received = fuse_session_receive_buf(session->fuse, buffer);
+        if (received == -EINTR) continue;
+        if (received == -EAGAIN) {
+            if (is_spinner && now_microseconds() < deadline) continue;
+            if (is_spinner) session->spinning = is_spinner = false;
+            struct epoll_event event;
+            epoll_wait(waiter, &event, 1, -1);
+            continue;
+        }
+        if (received <= 0) {
+            result = -received;
+            break;
+        }
+        if (is_spinner) session->spinning = is_spinner = false;
+        serve_frame(session, buffer);
+        if (session->spin_microseconds > 0 && !atomic_exchange(&session->spinning, true)) {
+            is_spinner = true;
+            deadline = now_microseconds() + session->spin_microseconds;
+        }
+    }
+    if (is_spinner) session->spinning = false;
+    return result;
+}
+
+static void *work(void *argument) {
+    struct shim_session *session = argument;
+    struct fuse_buf buffer = {0};
+    int waiter = create_waiter(session);
+    int result = waiter >= 0 ? serve_requests(session, waiter, &buffer) : errno;
+    if (waiter >= 0) close(waiter);
+    free(buffer.mem);
+
+    // One that ends ends all.
+    shim_session_stop(session);
+    pthread_mutex_lock(&session->lock);
+    session->running--;
+    if (session->failure == 0) session->failure = result;
+    pthread_cond_broadcast(&session->changed);
+    pthread_mutex_unlock(&session->lock);
+    return NULL;
+}
+
+bool shim_session_start(struct shim_session *session) {
+    // Signals are the business of the thread that started us.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failure = 0;
+    while (failure == 0 && session->started < session->workers) {
+        pthread_mutex_lock(&session->lock);
+        session->running++;
+        pthread_mutex_unlock(&session->lock);
+        failure = pthread_create(&session->threads[session->started], NULL, work, session);
+        if (failure == 0) pthread_setname_np(session->threads[session->started++], "dmemfs-fuse");
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+
+    if (failure != 0) shim_session_stop(session);
+    pthread_mutex_lock(&session->lock);
+    if (failure != 0) {
+        session->running--;
+        session->failure = failure;
+    }
+    while (!session->initialized && session->running == session->started && session->running > 0) {
+        pthread_cond_wait(&session->changed, &session->lock);
+    }
+    bool initialized = session->initialized;
+    pthread_mutex_unlock(&session->lock);
+    return initialized && failure == 0;
+}
+
+int shim_session_finish(struct shim_session *session) {
+    while (session->started > 0) pthread_join(session->threads[--session->started], NULL);
+    return session->failure;
+}
+
+void shim_session_stop(struct shim_session *session) {
+    session->stopping = true;
+    uint64_t one = 1;
+    // It fails only when the counter is full, and then it is readable as well.
+    ssize_t written = write(session->stop_fd, &one, sizeof one);
+    (void)written;
+}
+
+// The loopback ----------------------------------------------------------------------------------------------
+
+int shim_session_loop_back(struct shim_session *session) {
+    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (fd < 0) return errno;
+    int result = shim_install_hooks(session, fd);
+    if (result != 0) close(fd);
+    return -result;
+}
+
+size_t shim_session_exchange(struct shim_session *session, void *request, size_t count, void *reply,
+                             size_t capacity) {
+    struct shim_mailbox mailbox = {.bytes = reply, .capacity = capacity};
+    struct fuse_buf buffer = {.mem = request, .size = count};
+    shim_mailbox = &mailbox;
+    serve_frame(session, &buffer);
+    shim_mailbox = NULL;
+    return mailbox.count;
+}

@@ -1,0 +1,76 @@
+/// What the C files of this target share.
+#ifndef DMEMFS_SESSION_H
+#define DMEMFS_SESSION_H
+
+#include "CFuseShim.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct shim_session {
+    // Constant once made.
+    void *context;
+    struct fuse_session *fuse;
+    unsigned workers;
+    unsigned spin_microseconds;
+    bool direct_io;
+    /// Readable once the workers must end: it wakes those that block.
+    int stop_fd;
+
+    // Written while INIT is answered, before any other request.
+    atomic_bool declines_open;
+    atomic_bool declines_opendir;
+
+    atomic_bool stopping;
+    /// Whether a thread looks for requests without blocking; at most one does.
+    atomic_bool spinning;
+
+    // Guarded by `lock`; `changed` says that one of them did.
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool initialized;
+    unsigned running;
+    int failure;
+
+    /// The first `started` of them are to be joined.
+    pthread_t *threads;
+    unsigned started;
+};
+
+/// What the frame being served on this thread says beyond what libfuse hands on.
+struct shim_frame {
+    /// Behind the frame's last byte. Lengths that a request names are held against it.
+    const char *end;
+    /// The request says, by itself or by asking for nothing else, that setuid and setgid must go.
+    bool drops_privileges;
+    /// It is INIT, and these are the flags the kernel offers.
+    bool is_init;
+    uint32_t offered;
+    /// The name in a SETXATTR request.
+    const char *xattr_name;
+};
+
+extern _Thread_local struct shim_frame shim_frame;
+
+/// The one table of operations.
+extern const struct fuse_lowlevel_ops shim_operations;
+
+/// Chooses the features of a connection, in libfuse's init operation.
+void shim_negotiate(struct shim_session *session, struct fuse_conn_info *connection);
+
+/// Notes what `frame` says, and changes what this libfuse would not understand.
+void shim_examine(char *frame, size_t count);
+
+/// Gives libfuse our own way to answer, where its version needs that. Returns 0 or a negative errno.
+int shim_install_hooks(struct shim_session *session, int fd);
+
+/// Where a reply goes on this thread while a test exchanges frames; NULL otherwise.
+struct shim_mailbox {
+    char *bytes;
+    size_t capacity;
+    size_t count;
+};
+
+extern _Thread_local struct shim_mailbox *shim_mailbox;
+
+#endif

@@ -1,0 +1,103 @@
+import CFuseShim
+
+/// Why a session could not be made, mounted or served: one line in English.
+public struct SessionError: Error, CustomStringConvertible, Sendable, Hashable {
+    public let description: String
+
+    init(_ description: String) {
+        self.description = description
+    }
+
+    /// What libfuse said in the call that failed on this thread, or `fallback` where it said nothing.
+    static func fromLibfuse(otherwise fallback: String) -> SessionError {
+        let heard = unsafe String(cString: shim_last_message())
+        return SessionError(heard.isEmpty ? fallback : heard)
+    }
+}
+
+/// What the callbacks are given: C holds it unretained, and the session that owns it outlives every callback.
+final class SessionContext: Sendable {
+    let operations: any FileOperations
+
+    init(_ operations: any FileOperations) {
+        self.operations = operations
+    }
+}
+
+/// One FUSE mount: its connection to the kernel and the threads that serve it.
+///
+/// The order is `init`, `mount`, `serve`. The caller unmounts, with umount2(2): the kernel then ends the
+/// connection, which ends `serve`. After a lazy unmount, whose connection lives on with its last open file,
+/// `unmount` ends it.
+@safe public final class Session: Sendable {
+    /// Never changes; what it points to is safe to use from any thread, as the C header promises.
+    nonisolated(unsafe) private let session: OpaquePointer
+    private let context: SessionContext
+    private let mountpoint: String
+
+    public init(serving operations: any FileOperations, _ options: MountOptions) throws(SessionError) {
+        precondition(options.workers > 0 && options.spinMicroseconds >= 0, "options out of range")
+        context = SessionContext(operations)
+        mountpoint = options.mountpoint
+        let opaque = unsafe Unmanaged.passUnretained(context).toOpaque()
+        let kernelOptions = options.kernelOptions.joined(separator: ",")
+        let made = unsafe options.name.withCString { name in
+            unsafe kernelOptions.withCString { kernelOptions in
+                var settings = unsafe shim_options(
+                    name: name, kernel_options: kernelOptions, allows_others: options.allowsOthers,
+                    direct_io: options.usesDirectIO, debug: options.debug,
+                    workers: UInt32(clamping: options.workers),
+                    spin_microseconds: UInt32(clamping: options.spinMicroseconds))
+                return unsafe shim_session_create(&settings, opaque)
+            }
+        }
+        guard let made = unsafe made else { throw .fromLibfuse(otherwise: "cannot make a FUSE session") }
+        unsafe session = unsafe made
+    }
+
+    /// Mounts on the mountpoint. Requests wait until `serve`.
+    public func mount() throws(SessionError) {
+        let result = unsafe mountpoint.withCString { unsafe shim_session_mount(session, $0) }
+        guard result == 0 else { throw .fromLibfuse(otherwise: "cannot mount on \(mountpoint)") }
+    }
+
+    /// Serves until the connection ends, and returns when every worker has: 0, or the errno that ended it.
+    ///
+    /// Calls `ready` once, on this thread, when the kernel's first request is answered and the mount is
+    /// usable.
+    public func serve(ready: @Sendable () -> Void) -> Int32 {
+        if unsafe shim_session_start(session) {
+            ready()
+        }
+        return unsafe shim_session_finish(session)
+    }
+
+    /// Ends `serve`, now or when it is called, whatever became of the connection. Does not touch the mount
+    /// itself: whoever still uses it would get ENOTCONN. From any thread, even twice.
+    public func unmount() {
+        unsafe shim_session_stop(session)
+    }
+
+    /// Connects the session to nobody, for tests: requests then come from `exchange`.
+    package func loopBack() throws(SessionError) {
+        let result = unsafe shim_session_loop_back(session)
+        guard result == 0 else { throw SessionError("libfuse cannot loop back: errno \(result)") }
+    }
+
+    /// Serves one request frame on this thread and returns the reply frame, empty where there was none.
+    package func exchange(_ frame: [UInt8]) -> [UInt8] {
+        // libfuse may look a little past the end for a name.
+        var request = frame + [UInt8](repeating: 0, count: 16)
+        let capacity = Int(SHIM_LARGEST_REQUEST) + 4096
+        return unsafe [UInt8](unsafeUninitializedCapacity: capacity) { reply, count in
+            count = unsafe request.withUnsafeMutableBytes { bytes in
+                guard let start = bytes.baseAddress, let room = reply.baseAddress else { return 0 }
+                return unsafe shim_session_exchange(session, start, frame.count, room, capacity)
+            }
+        }
+    }
+
+    deinit {
+        unsafe shim_session_destroy(session)
+    }
+}
