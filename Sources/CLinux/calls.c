@@ -1,6 +1,8 @@
 #include "CLinux.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <sched.h>
 #include <signal.h>
@@ -10,10 +12,30 @@
 #include <sys/mount.h>
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
+#include <unistd.h>
 
 #ifndef SYS_pidfd_open
 #define SYS_pidfd_open 434
 #endif
+
+const int linux_o_tmpfile = O_TMPFILE;
+const int linux_o_path = O_PATH;
+const int linux_o_direct = O_DIRECT;
+const int linux_at_empty_path = AT_EMPTY_PATH;
+const int linux_seek_data = SEEK_DATA;
+const int linux_seek_hole = SEEK_HOLE;
+const uint32_t linux_rename_noreplace = 1;
+const uint32_t linux_rename_exchange = 2;
+const uint32_t linux_rename_whiteout = 4;
+const int linux_falloc_keep_size = 1;
+const int linux_falloc_punch_hole = 2;
+const int linux_falloc_collapse_range = 8;
+const int linux_falloc_zero_range = 16;
+const int linux_falloc_insert_range = 32;
+const int linux_xattr_create = XATTR_CREATE;
+const int linux_xattr_replace = XATTR_REPLACE;
+const int linux_umount_detach = 2;
 
 int linux_renameat2(const char *from, const char *to, uint32_t flags) {
     return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, flags);
@@ -23,13 +45,13 @@ int linux_fallocate(int fd, int mode, int64_t offset, int64_t count) {
     return fallocate(fd, mode, offset, count);
 }
 
-ssize_t linux_copy_file_range(int from, int64_t from_offset, int to, int64_t to_offset, size_t count) {
+long linux_copy_file_range(int from, int64_t from_offset, int to, int64_t to_offset, size_t count) {
     off64_t source = from_offset;
     off64_t target = to_offset;
     return copy_file_range(from, &source, to, &target, count, 0);
 }
 
-ssize_t linux_sendfile(int to, int from, int64_t offset, size_t count) {
+long linux_sendfile(int to, int from, int64_t offset, size_t count) {
     off_t place = offset;
     return sendfile(to, from, &place, count);
 }
@@ -44,7 +66,7 @@ int linux_thread_own_directory(void) {
     return unshare(CLONE_FS);
 }
 
-int linux_pidfd_open(pid_t process) {
+int linux_pidfd_open(int process) {
     return (int)syscall(SYS_pidfd_open, process, 0);
 }
 
@@ -60,8 +82,8 @@ int linux_inotify_watch(const char *path, uint32_t mask) {
     return fd;
 }
 
-const char *linux_entry_name(const struct dirent *entry) {
-    return entry->d_name;
+const char *linux_entry_name(const void *entry) {
+    return ((const struct dirent *)entry)->d_name;
 }
 
 int linux_mount_tmpfs(const char *path, const char *options) {
@@ -79,7 +101,7 @@ static size_t length_of(char *const *list) {
 }
 
 int linux_spawn(
-    char *const *arguments, char *const *additions, const char *directory, int output, pid_t *child) {
+    char *const *arguments, char *const *additions, const char *directory, int output, int *child) {
     size_t added = length_of(additions);
     size_t inherited = length_of(environ);
     char **environment = calloc(added + inherited + 1, sizeof(char *));

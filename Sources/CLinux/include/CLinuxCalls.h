@@ -1,35 +1,34 @@
 /// System calls and constants that mostly the tests need, where Swift's import of the C library has none.
 ///
-/// Functions that return `int` or `ssize_t` return -1 and set errno on failure, as the calls they stand for do.
+/// Functions that return a signed number return -1 and set errno on failure, as the calls they stand for do.
 #ifndef DMEMFS_CLINUX_CALLS_H
 #define DMEMFS_CLINUX_CALLS_H
 
-#include <dirent.h>
+#include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
-static const int linux_o_tmpfile = O_TMPFILE;
-static const int linux_o_path = O_PATH;
-static const int linux_o_direct = O_DIRECT;
-static const int linux_at_empty_path = AT_EMPTY_PATH;
-static const int linux_seek_data = SEEK_DATA;
-static const int linux_seek_hole = SEEK_HOLE;
+extern const int linux_o_tmpfile;
+extern const int linux_o_path;
+extern const int linux_o_direct;
+extern const int linux_at_empty_path;
+extern const int linux_seek_data;
+extern const int linux_seek_hole;
 
-static const uint32_t linux_rename_noreplace = 1;
-static const uint32_t linux_rename_exchange = 2;
-static const uint32_t linux_rename_whiteout = 4;
+extern const uint32_t linux_rename_noreplace;
+extern const uint32_t linux_rename_exchange;
+extern const uint32_t linux_rename_whiteout;
 
-static const int linux_falloc_keep_size = 1;
-static const int linux_falloc_punch_hole = 2;
-static const int linux_falloc_collapse_range = 8;
-static const int linux_falloc_zero_range = 16;
-static const int linux_falloc_insert_range = 32;
+extern const int linux_falloc_keep_size;
+extern const int linux_falloc_punch_hole;
+extern const int linux_falloc_collapse_range;
+extern const int linux_falloc_zero_range;
+extern const int linux_falloc_insert_range;
 
-static const int linux_xattr_create = XATTR_CREATE;
-static const int linux_xattr_replace = XATTR_REPLACE;
+extern const int linux_xattr_create;
+extern const int linux_xattr_replace;
 
 /// umount2(2): detach now, and finish when the last user has gone.
-static const int linux_umount_detach = 2;
+extern const int linux_umount_detach;
 
 /// renameat2(2) from the working directory.
 int linux_renameat2(const char *_Nonnull from, const char *_Nonnull to, uint32_t flags);
@@ -38,10 +37,10 @@ int linux_renameat2(const char *_Nonnull from, const char *_Nonnull to, uint32_t
 int linux_fallocate(int fd, int mode, int64_t offset, int64_t count);
 
 /// copy_file_range(2) with both offsets given.
-ssize_t linux_copy_file_range(int from, int64_t from_offset, int to, int64_t to_offset, size_t count);
+long linux_copy_file_range(int from, int64_t from_offset, int to, int64_t to_offset, size_t count);
 
 /// sendfile(2) from `offset`, which does not move.
-ssize_t linux_sendfile(int to, int from, int64_t offset, size_t count);
+long linux_sendfile(int to, int from, int64_t offset, size_t count);
 
 /// Gives the calling thread, and no other, another user and group and no supplementary groups.
 ///
@@ -53,13 +52,13 @@ int linux_thread_become(uint32_t user, uint32_t group);
 int linux_thread_own_directory(void);
 
 /// pidfd_open(2): a descriptor that becomes readable when the process ends.
-int linux_pidfd_open(pid_t process);
+int linux_pidfd_open(int process);
 
 /// A non-blocking inotify descriptor that watches `path`.
 int linux_inotify_watch(const char *_Nonnull path, uint32_t mask);
 
-/// The name in a directory entry; valid as long as the entry.
-const char *_Nonnull linux_entry_name(const struct dirent *_Nonnull entry);
+/// The name in a `struct dirent`; valid as long as the entry.
+const char *_Nonnull linux_entry_name(const void *_Nonnull entry);
 
 /// Mounts a tmpfs.
 int linux_mount_tmpfs(const char *_Nonnull path, const char *_Nonnull options);
@@ -74,7 +73,7 @@ int linux_umount(const char *_Nonnull path, int flags);
 /// Returns 0 and the child's number, or the errno.
 int linux_spawn(
     char *_Nullable const *_Nonnull arguments, char *_Nullable const *_Nonnull additions,
-    const char *_Nonnull directory, int output, pid_t *_Nonnull child);
+    const char *_Nonnull directory, int output, int *_Nonnull child);
 
 /// Opens /dev/fuse and closes it again: 0, or the errno that says why no FUSE mount is possible.
 int linux_probe_fuse(void);
