@@ -6,6 +6,9 @@
 #include "session.h"
 #include "protocol.h"
 
+const int32_t shim_seek_data = SEEK_DATA;
+const int32_t shim_seek_hole = SEEK_HOLE;
+
 #include <errno.h>
 #include <string.h>
 

@@ -11,9 +11,7 @@
 #ifndef DMEMFS_CFUSESHIM_H
 #define DMEMFS_CFUSESHIM_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+// Not _GNU_SOURCE: the system headers must look here as they do to Swift's Glibc module.
 #define FUSE_USE_VERSION 312
 #include <fuse_lowlevel.h>
 #include <stdbool.h>
@@ -24,8 +22,8 @@
 #include <unistd.h>
 
 /// lseek(2): the next data, and the next hole.
-static const int32_t shim_seek_data = SEEK_DATA;
-static const int32_t shim_seek_hole = SEEK_HOLE;
+extern const int32_t shim_seek_data;
+extern const int32_t shim_seek_hole;
 
 /// The largest read or write that the kernel is offered, in bytes.
 #define SHIM_LARGEST_REQUEST 1048576
