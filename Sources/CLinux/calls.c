@@ -56,6 +56,22 @@ long linux_sendfile(int to, int from, int64_t offset, size_t count) {
     return sendfile(to, from, &place, count);
 }
 
+int linux_setxattr(const char *path, const char *name, const void *value, size_t count, int flags) {
+    return lsetxattr(path, name, value, count, flags);
+}
+
+long linux_getxattr(const char *path, const char *name, void *room, size_t count) {
+    return lgetxattr(path, name, room, count);
+}
+
+long linux_listxattr(const char *path, void *room, size_t count) {
+    return llistxattr(path, room, count);
+}
+
+int linux_removexattr(const char *path, const char *name) {
+    return lremovexattr(path, name);
+}
+
 int linux_thread_become(uint32_t user, uint32_t group) {
     if (syscall(SYS_setgroups, 0, NULL) != 0) return -1;
     if (syscall(SYS_setresgid, group, group, group) != 0) return -1;

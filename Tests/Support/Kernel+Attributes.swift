@@ -89,7 +89,7 @@ extension Kernel {
             unsafe path.withPointer { place in
                 unsafe name.withPointer { key in
                     unsafe value.withUnsafeBytes {
-                        unsafe lsetxattr(place, key, $0.baseAddress, value.count, flags)
+                        unsafe linux_setxattr(place, key, $0.baseAddress, value.count, flags)
                     }
                 }
             }
@@ -99,7 +99,7 @@ extension Kernel {
     package static func xattr(_ path: Path, _ name: Path, capacity: Int = 65536) throws -> [UInt8] {
         try unsafe filling(capacity) { room in
             unsafe path.withPointer { place in
-                unsafe name.withPointer { unsafe lgetxattr(place, $0, room, capacity) }
+                unsafe name.withPointer { unsafe linux_getxattr(place, $0, room, capacity) }
             }
         }
     }
@@ -107,7 +107,7 @@ extension Kernel {
     /// The size that getxattr(2) gives for a buffer of no size.
     package static func xattrSize(_ path: Path, _ name: Path) throws -> Int {
         try call {
-            unsafe path.withPointer { place in unsafe name.withPointer { unsafe lgetxattr(place, $0, nil, 0) } }
+            unsafe path.withPointer { place in unsafe name.withPointer { unsafe linux_getxattr(place, $0, nil, 0) } }
         }
     }
 
@@ -115,19 +115,19 @@ extension Kernel {
     package static func xattrs(_ path: Path, capacity: Int = 65536) throws -> [String] {
         let bytes = try unsafe filling(capacity) { room in
             unsafe path.withPointer {
-                unsafe llistxattr($0, room.assumingMemoryBound(to: CChar.self), capacity)
+                unsafe linux_listxattr($0, room, capacity)
             }
         }
         return bytes.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }.sorted()
     }
 
     package static func xattrsSize(_ path: Path) throws -> Int {
-        try call { unsafe path.withPointer { unsafe llistxattr($0, nil, 0) } }
+        try call { unsafe path.withPointer { unsafe linux_listxattr($0, nil, 0) } }
     }
 
     package static func removeXattr(_ path: Path, _ name: Path) throws {
         try call {
-            unsafe path.withPointer { place in unsafe name.withPointer { unsafe lremovexattr(place, $0) } }
+            unsafe path.withPointer { place in unsafe name.withPointer { unsafe linux_removexattr(place, $0) } }
         }
     }
 

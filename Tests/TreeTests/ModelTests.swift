@@ -1,14 +1,11 @@
 import Accounting
 import Basics
-import Fuse
 import Glibc
+import Serving
 import Storage
 import Support
 import Testing
 import Tree
-
-/// The tree has the methods of the protocol; only the request layer needs to stand between them.
-extension Tree: FileOperations {}
 
 @Suite("The tree and the reference")
 struct ModelTests {
@@ -37,7 +34,8 @@ struct ModelTests {
     func agrees(plan: Plan) throws {
         let limits = Limits(bytes: plan.bytes, nodes: plan.nodes)
         let tree = try Tree(TreeConfiguration(limits: limits, storage: StoragePolicy(kind: plan.kind)))
-        let subject = ModelSubject(tree, usage: { tree.usage }, checkInvariants: {})
+        let subject = ModelSubject(
+            TreeServer(tree), usage: { tree.usage }, checkInvariants: { tree.checkInvariants() })
         let canary = unsafe getenv("DMEMFS_CANARY") != nil
         let run = ModelRun(
             subject, seed: Generator.seed(usual: plan.seed), maxNodes: plan.nodes, isTight: plan.bytes < 1 << 20,

@@ -42,6 +42,19 @@ long linux_copy_file_range(int from, int64_t from_offset, int to, int64_t to_off
 /// sendfile(2) from `offset`, which does not move.
 long linux_sendfile(int to, int from, int64_t offset, size_t count);
 
+/// lsetxattr(2).
+int linux_setxattr(
+    const char *_Nonnull path, const char *_Nonnull name, const void *_Nullable value, size_t count, int flags);
+
+/// lgetxattr(2).
+long linux_getxattr(const char *_Nonnull path, const char *_Nonnull name, void *_Nullable room, size_t count);
+
+/// llistxattr(2).
+long linux_listxattr(const char *_Nonnull path, void *_Nullable room, size_t count);
+
+/// lremovexattr(2).
+int linux_removexattr(const char *_Nonnull path, const char *_Nonnull name);
+
 /// Gives the calling thread, and no other, another user and group and no supplementary groups.
 ///
 /// The C library's own functions would change every thread of the process. There is no way back: the thread
