@@ -20,8 +20,6 @@ package final class ReferenceTree {
         package weak var parent: Node?
         /// Names of what is no directory.
         package var names = 0
-        /// Made without a name, and so still to be linked.
-        package var isTemporary = false
         package var isRemoved = false
         /// How many times the other side has been handed this node.
         package var lookups: UInt64 = 0
@@ -99,22 +97,19 @@ package final class ReferenceTree {
         nodes[node.id] = node
         if let name {
             attach(node, name, to: parent)
-        } else {
-            node.isTemporary = true
         }
         return node
     }
 
+    /// That a file without a name is not named again is checked by the kernel, which knows of O_TMPFILE and O_EXCL.
     package func problems(linking node: Node, as name: [UInt8], in parent: Node) -> [Errno] {
         var found = problems(adding: name, to: parent)
         if node.isDirectory { found.append(.notPermitted) }
-        if !node.isDirectory && node.names == 0 && !node.isTemporary { found.append(.noSuchFileOrDirectory) }
         return found
     }
 
     package func link(_ node: Node, as name: [UInt8], in parent: Node) {
         attach(node, name, to: parent)
-        node.isTemporary = false
     }
 
     package func problems(unlinking name: [UInt8], in parent: Node) -> [Errno] {
