@@ -4,7 +4,8 @@ import Glibc
 import Support
 import Testing
 
-@Suite("Node limits and storage", .serialized, .enabled(if: MountFixture.canMount, "/dev/fuse cannot be opened"))
+@Suite(
+    "Node limits and storage", .serialized, .enabled(if: MountFixture.canMount, "/dev/fuse cannot be opened"))
 struct NodeLimitTests {
     /// Makes files until the mount holds `count` nodes, of which the root is one.
     private func fill(_ mount: MountFixture, nodes count: Int) throws {
@@ -53,7 +54,8 @@ struct NodeLimitTests {
 
     @Test("the node limit's errno can be chosen")
     func otherErrno() throws {
-        try MountFixture.use(["--size", "16M", "--max-nodes", "10", "--node-limit-errno", "ENOSPC"]) { mount in
+        try MountFixture.use(["--size", "16M", "--max-nodes", "10", "--node-limit-errno", "ENOSPC"]) {
+            mount in
             try fill(mount, nodes: 10)
             #expect(throws: Errno.noSpace) { try Kernel.mkdir(mount.path / "d") }
             let status = try mount.status()
@@ -90,7 +92,10 @@ struct NodeLimitTests {
                 ("a write past the end", { try Kernel.write(fd, [1], at: 100) }),
                 ("a growing truncate", { try Kernel.truncate(fd, 100) }),
                 ("fallocate", { try Kernel.fallocate(fd, 0, 0, 100) }),
-                ("a hole", { try Kernel.fallocate(fd, linux_falloc_punch_hole | linux_falloc_keep_size, 0, 5) }),
+                (
+                    "a hole",
+                    { try Kernel.fallocate(fd, linux_falloc_punch_hole | linux_falloc_keep_size, 0, 5) }
+                ),
             ]
             for (name, attempt) in refused {
                 #expect(throws: Errno.notSupported, "\(name)") { try attempt() }

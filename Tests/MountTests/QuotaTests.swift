@@ -4,7 +4,8 @@ import Glibc
 import Support
 import Testing
 
-@Suite("The limits on a mount", .serialized, .enabled(if: MountFixture.canMount, "/dev/fuse cannot be opened"))
+@Suite(
+    "The limits on a mount", .serialized, .enabled(if: MountFixture.canMount, "/dev/fuse cannot be opened"))
 struct QuotaTests {
     private let mebibyte = 1 << 20
 
@@ -61,7 +62,8 @@ struct QuotaTests {
             Threads.together(10) { thread in
                 let content = [UInt8](repeating: UInt8(thread + 1), count: size)
                 for index in 0..<50 {
-                    guard let fd = try? Kernel.open(directory / "\(thread)-\(index)", O_WRONLY | O_CREAT) else { continue }
+                    guard let fd = try? Kernel.open(directory / "\(thread)-\(index)", O_WRONLY | O_CREAT)
+                    else { continue }
                     _ = try? Kernel.write(fd, content)
                     try? Kernel.close(fd)
                 }
@@ -97,7 +99,9 @@ struct QuotaTests {
             #expect(throws: Errno.noSpace) {
                 try Kernel.fallocate(fd, 0, 0, 64 * mebibyte)
             }
-            #expect(throws: Errno.noSpace) { try Kernel.fallocate(fd, linux_falloc_keep_size, 0, 64 * mebibyte) }
+            #expect(throws: Errno.noSpace) {
+                try Kernel.fallocate(fd, linux_falloc_keep_size, 0, 64 * mebibyte)
+            }
             #expect(throws: Errno.noSpace) {
                 try Kernel.write(fd, [UInt8](repeating: 8, count: mebibyte), at: 7 * mebibyte)
             }

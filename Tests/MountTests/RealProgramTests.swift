@@ -3,7 +3,9 @@ import Glibc
 import Support
 import Testing
 
-@Suite("Real programs on a mount", .serialized, .enabled(if: MountFixture.canMount, "/dev/fuse cannot be opened"))
+@Suite(
+    "Real programs on a mount", .serialized, .enabled(if: MountFixture.canMount, "/dev/fuse cannot be opened")
+)
 struct RealProgramTests {
     /// Runs a shell script on a new mount; it must succeed, and the usage must return once all is removed.
     private func works(_ needed: [String], seconds: Int = 120, _ script: String) throws {
@@ -16,7 +18,8 @@ struct RealProgramTests {
                 ["sh", "-euc", script], in: mount.path, adding: place, seconds: seconds)
             #expect(result.status == 0, "\(result.output.suffix(2000))")
             let removed = try Program.run(
-                ["find", ".", "-mindepth", "1", "-maxdepth", "1", "-exec", "rm", "-rf", "{}", "+"], in: mount.path)
+                ["find", ".", "-mindepth", "1", "-maxdepth", "1", "-exec", "rm", "-rf", "{}", "+"],
+                in: mount.path)
             #expect(removed.status == 0, "\(removed.output.suffix(500))")
             let names = try Kernel.list(mount.path).map(\.text)
             #expect(names == [])
@@ -27,7 +30,8 @@ struct RealProgramTests {
 
     @Test("tar unpacks a large tree, and diff finds it the same")
     func tar() throws {
-        try works(["tar", "diff"], "mkdir t; tar -C /usr/include -cf - . | tar -C t -xf -; diff -r /usr/include t")
+        try works(
+            ["tar", "diff"], "mkdir t; tar -C /usr/include -cf - . | tar -C t -xf -; diff -r /usr/include t")
     }
 
     @Test("cp -a, find, du and rm agree about a tree")
@@ -64,7 +68,8 @@ struct RealProgramTests {
             git init -q -b main r; cp -a /usr/include/linux r/; cd r
             git config user.name t; git config user.email t@example.org
             git add -A; git commit -q -m one; git fsck --full
-            echo more >> linux/types.h; git commit -q -a -m two; git gc -q; git status --porcelain | (! grep .)
+            echo more >> linux/types.h; git commit -q -a -m two; git gc -q
+            git status --porcelain | (! grep .)
             cd ..; git clone -q --no-hardlinks r c; git clone -q r h
             diff -r r/linux c/linux; diff -r r/linux h/linux
             git -C c fsck --full; git -C h fsck --full; git -C c fetch -q; git -C r repack -q -a -d
@@ -111,7 +116,11 @@ struct RealProgramTests {
     func virtualEnvironment() throws {
         try works(
             ["python3"], seconds: 240,
-            "python3 -m venv v; v/bin/python -c 'import sys; assert sys.prefix.endswith(\"/v\")'; v/bin/pip --version")
+            """
+            python3 -m venv v; v/bin/pip --version
+            v/bin/python -c 'import sys; assert sys.prefix.endswith("/v")'
+            """
+        )
     }
 
     @Test("shell appends, loops and temporary files work")

@@ -3,7 +3,9 @@ import CLinux
 package import Glibc
 
 /// Outside of `Kernel`, where the name means the C function.
-private func statisticsOf(_ path: UnsafePointer<CChar>, _ result: UnsafeMutablePointer<Glibc.statvfs>) -> Int32 {
+private func statisticsOf(_ path: UnsafePointer<CChar>, _ result: UnsafeMutablePointer<Glibc.statvfs>)
+    -> Int32
+{
     unsafe statvfs(path, result)
 }
 
@@ -107,7 +109,9 @@ extension Kernel {
     /// The size that getxattr(2) gives for a buffer of no size.
     package static func xattrSize(_ path: Path, _ name: Path) throws -> Int {
         try call {
-            unsafe path.withPointer { place in unsafe name.withPointer { unsafe linux_getxattr(place, $0, nil, 0) } }
+            unsafe path.withPointer { place in
+                unsafe name.withPointer { unsafe linux_getxattr(place, $0, nil, 0) }
+            }
         }
     }
 
@@ -127,11 +131,13 @@ extension Kernel {
 
     package static func removeXattr(_ path: Path, _ name: Path) throws {
         try call {
-            unsafe path.withPointer { place in unsafe name.withPointer { unsafe linux_removexattr(place, $0) } }
+            unsafe path.withPointer { place in unsafe name.withPointer { unsafe linux_removexattr(place, $0) }
+            }
         }
     }
 
-    /// fcntl(2) with a lock on a range; `command` is F_SETLK or one of its kin. Returns the lock as it came back.
+    /// fcntl(2) with a lock on a range; `command` is F_SETLK or one of its kin. Returns the lock as it came
+    /// back.
     @discardableResult
     package static func lock(
         _ fd: Int32, _ command: Int32, _ type: Int32, start: Int = 0, count: Int = 0

@@ -35,7 +35,8 @@ extension Kernel {
             let name = unsafe linux_entry_name(entry)
             let bytes = unsafe Array(UnsafeRawBufferPointer(start: name, count: strlen(name)))
             return unsafe Listed(
-                name: bytes, number: entry.pointee.d_ino, type: entry.pointee.d_type, cookie: telldir(directory))
+                name: bytes, number: entry.pointee.d_ino, type: entry.pointee.d_type,
+                cookie: telldir(directory))
         }
 
         package func seek(_ cookie: Int) { unsafe seekdir(directory, cookie) }

@@ -65,7 +65,9 @@ package enum Kernel {
     }
 
     package static func symlink(_ target: Path, _ path: Path) throws {
-        try call { unsafe target.withPointer { to in unsafe path.withPointer { unsafe Glibc.symlink(to, $0) } } }
+        try call {
+            unsafe target.withPointer { to in unsafe path.withPointer { unsafe Glibc.symlink(to, $0) } }
+        }
     }
 
     package static func readlink(_ path: Path, capacity: Int = 8192) throws -> [UInt8] {
@@ -77,7 +79,9 @@ package enum Kernel {
     }
 
     package static func rename(_ source: Path, _ target: Path) throws {
-        try call { unsafe source.withPointer { from in unsafe target.withPointer { unsafe Glibc.rename(from, $0) } } }
+        try call {
+            unsafe source.withPointer { from in unsafe target.withPointer { unsafe Glibc.rename(from, $0) } }
+        }
     }
 
     package static func rename(_ source: Path, _ target: Path, flags: UInt32) throws {
@@ -102,7 +106,9 @@ package enum Kernel {
 
     package static func mountTmpfs(_ path: Path, _ options: Path) throws {
         try call {
-            unsafe path.withPointer { place in unsafe options.withPointer { unsafe linux_mount_tmpfs(place, $0) } }
+            unsafe path.withPointer { place in
+                unsafe options.withPointer { unsafe linux_mount_tmpfs(place, $0) }
+            }
         }
     }
 

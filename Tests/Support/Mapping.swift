@@ -45,7 +45,8 @@ import Glibc
         try Kernel.call { unsafe msync(start, count, Int32(MS_SYNC)) }
     }
 
-    /// Reads a file into the memory. Into a mapping that cannot be touched this is EFAULT, where a plain access
+    /// Reads a file into the memory. Into a mapping that cannot be touched this is EFAULT, where a plain
+    /// access
     /// would be the signal SIGBUS.
     package func fill(from fd: Int32, at offset: Int, into place: Int = 0, count: Int? = nil) throws -> Int {
         try Kernel.call { unsafe pread(fd, start + place, count ?? self.count - place, offset) }

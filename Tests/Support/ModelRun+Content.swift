@@ -81,7 +81,8 @@ extension ModelRun {
         let offset = place(in: node)
         let count = 1 + random.below(20_000)
         let choices: [AllocationMode] = [
-            [], .keepSize, [.punchHole, .keepSize], [.punchHole, .keepSize], .zeroRange, [.zeroRange, .keepSize],
+            [], .keepSize, [.punchHole, .keepSize], [.punchHole, .keepSize], .zeroRange,
+            [.zeroRange, .keepSize],
         ]
         let mode = random.pick(choices)
         note("allocate \(node.id) at \(offset), \(count), mode \(mode.rawValue)")
@@ -90,7 +91,9 @@ extension ModelRun {
         }
         if done == nil { return }
         if !mode.contains(.keepSize) { reference.extend(node, to: offset + count) }
-        if !mode.isDisjoint(with: [.punchHole, .zeroRange]) { reference.zero(node, offset..<(offset + count)) }
+        if !mode.isDisjoint(with: [.punchHole, .zeroRange]) {
+            reference.zero(node, offset..<(offset + count))
+        }
         try compare(node)
     }
 
@@ -103,7 +106,8 @@ extension ModelRun {
         do throws(Errno) {
             found = Int(try subject.operations.seek(id, from: Int64(offset), to: kind))
         } catch {
-            let onlyZeros = offset >= node.data.count || (kind == .data && node.data[offset...].allSatisfy { $0 == 0 })
+            let onlyZeros =
+                offset >= node.data.count || (kind == .data && node.data[offset...].allSatisfy { $0 == 0 })
             if error == .noSuchAddressOrDevice && onlyZeros { return }
             throw differ("seek failed with \(error)")
         }
@@ -135,7 +139,9 @@ extension ModelRun {
                 from: sourceID, at: Int64(from), to: targetID, at: Int64(to), count: count)
         }
         guard let copied else { return }
-        if copied > inside || (copied == 0) != (inside == 0) { throw differ("\(copied) of \(inside) bytes copied") }
+        if copied > inside || (copied == 0) != (inside == 0) {
+            throw differ("\(copied) of \(inside) bytes copied")
+        }
         if copied > 0 {
             let bytes = Array(source.data[from..<(from + copied)])
             reference.write(bytes, to: target, at: to, droppingPrivileges: false)
@@ -177,13 +183,15 @@ extension ModelRun {
             if done != nil { node.xattrs[name] = value }
         case 1:
             note("removexattr \(node.id)")
-            let done: Void? = try expect(present == nil ? [.noData] : [], .none, touching: [node]) { () throws(Errno) in
+            let done: Void? = try expect(present == nil ? [.noData] : [], .none, touching: [node]) {
+                () throws(Errno) in
                 try subject.operations.removeExtendedAttribute(bytes, of: id, by: caller)
             }
             if done != nil { node.xattrs[name] = nil }
         default:
             note("getxattr \(node.id)")
-            let found = try expect(present == nil ? [.noData] : [], .none, touching: [node]) { () throws(Errno) in
+            let found = try expect(present == nil ? [.noData] : [], .none, touching: [node]) {
+                () throws(Errno) in
                 try subject.xattr(name, of: id, by: caller)
             }
             if let found, found != present { throw differ("an xattr's value") }

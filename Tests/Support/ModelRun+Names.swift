@@ -62,7 +62,9 @@ extension ModelRun {
         let problems = reference.problems(adding: name, to: parent)
         let caller = Caller(user: UInt32(random.below(3)), group: UInt32(random.below(3)), process: 1)
         let mode = UInt32(random.below(0o1000))
-        let kind = random.pick([FileKind.regular, .regular, .regular, .directory, .directory, .symlink, .pipe, .socket])
+        let kind = random.pick([
+            FileKind.regular, .regular, .regular, .directory, .directory, .symlink, .pipe, .socket,
+        ])
         let target = random.bytes(1 + random.below(200))
         let exclusive = random.chance(50)
         note("make \(kind) \(name.prefix(4)) in \(parent.id)")
@@ -76,12 +78,15 @@ extension ModelRun {
         }
         let entry = try expect(problems, .possible, newNodes: 1, touching: [parent]) { () throws(Errno) in
             switch kind {
-            case .regular: try subject.operations.create(bytes, in: id, mode: mode, exclusive: exclusive, by: caller)
+            case .regular:
+                try subject.operations.create(bytes, in: id, mode: mode, exclusive: exclusive, by: caller)
             case .directory: try subject.operations.makeDirectory(bytes, in: id, mode: mode, by: caller)
             case .symlink:
-                try subject.operations.makeSymlink(bytes, in: id, to: RawSpan(_elements: target.span), by: caller)
+                try subject.operations.makeSymlink(
+                    bytes, in: id, to: RawSpan(_elements: target.span), by: caller)
             default:
-                try subject.operations.makeNode(bytes, in: id, mode: kind.rawValue | mode, device: 0, by: caller)
+                try subject.operations.makeNode(
+                    bytes, in: id, mode: kind.rawValue | mode, device: 0, by: caller)
             }
         }
         guard let entry else { return }
@@ -122,7 +127,8 @@ extension ModelRun {
         note("unlink \(name.prefix(4)) in \(parent.id)")
         let problems = reference.problems(unlinking: name, in: parent)
         let node = parent.children[name]
-        let done: Void? = try expect(problems, .none, touching: [parent] + [node].compactMap { $0 }) { () throws(Errno) in
+        let done: Void? = try expect(problems, .none, touching: [parent] + [node].compactMap { $0 }) {
+            () throws(Errno) in
             try subject.operations.unlink(RawSpan(_elements: name.span), in: id)
         }
         if done == nil { return }
@@ -136,7 +142,8 @@ extension ModelRun {
         note("rmdir \(name.prefix(4)) in \(parent.id)")
         let problems = reference.problems(removingDirectory: name, in: parent)
         let node = parent.children[name]
-        let done: Void? = try expect(problems, .none, touching: [parent] + [node].compactMap { $0 }) { () throws(Errno) in
+        let done: Void? = try expect(problems, .none, touching: [parent] + [node].compactMap { $0 }) {
+            () throws(Errno) in
             try subject.operations.removeDirectory(RawSpan(_elements: name.span), in: id)
         }
         if done == nil { return }
@@ -152,7 +159,10 @@ extension ModelRun {
         let newName = someName(in: newParent)
         let choices: [RenameFlags] = [[], [], [], .noReplace, .exchange, .whiteout, [.exchange, .noReplace]]
         let flags = random.pick(choices)
-        note("rename \(name.prefix(4)) in \(parent.id) to \(newName.prefix(4)) in \(newParent.id), \(flags.rawValue)")
+        note(
+            "rename \(name.prefix(4)) in \(parent.id) to "
+                + "\(newName.prefix(4)) in \(newParent.id), \(flags.rawValue)"
+        )
         let problems = reference.problems(renaming: name, in: parent, to: newName, in: newParent, flags)
         let source = parent.children[name]
         let target = newParent.children[newName]
@@ -161,7 +171,8 @@ extension ModelRun {
         let done: Void? = try expect(problems, .possible, newNodes: makesNode ? 1 : 0, touching: touched) {
             () throws(Errno) in
             try subject.operations.rename(
-                RawSpan(_elements: name.span), in: id, to: RawSpan(_elements: newName.span), in: newID, flags: flags,
+                RawSpan(_elements: name.span), in: id, to: RawSpan(_elements: newName.span), in: newID,
+                flags: flags,
                 by: caller)
         }
         if done == nil { return }

@@ -25,7 +25,9 @@ package final class ModelRun {
     let isCanary: Bool
     let caller = Caller(user: 0, group: 0, process: 1)
 
-    package init(_ subject: ModelSubject, seed: UInt64, maxNodes: Int? = nil, isTight: Bool = false, isCanary: Bool) {
+    package init(
+        _ subject: ModelSubject, seed: UInt64, maxNodes: Int? = nil, isTight: Bool = false, isCanary: Bool
+    ) {
         self.subject = subject
         self.seed = seed
         self.maxNodes = maxNodes
@@ -46,7 +48,8 @@ package final class ModelRun {
             try removeEverything()
         } catch {
             let last = journal.suffix(30).joined(separator: "\n  ")
-            throw Difference(description: "seed \(seed), after \(journal.count) operations: \(error)\n  \(last)")
+            throw Difference(
+                description: "seed \(seed), after \(journal.count) operations: \(error)\n  \(last)")
         }
     }
 
@@ -63,7 +66,8 @@ package final class ModelRun {
 
     func differ(_ text: String) -> Difference { Difference(description: text) }
 
-    /// Calls the subject. Returns its result where it succeeded and was right to, nil where it failed and was right to.
+    /// Calls the subject. Returns its result where it succeeded and was right to, nil where it failed and was
+    /// right to.
     ///
     /// A failure must have left `touched` and the usage as they were.
     func expect<Result>(
@@ -71,7 +75,9 @@ package final class ModelRun {
         _ body: () throws(Errno) -> Result
     ) throws -> Result? {
         var allowed = problems
-        if let maxNodes, newNodes > 0, reference.nodes.count + newNodes > maxNodes { allowed.append(.tooManyOpenFiles) }
+        if let maxNodes, newNodes > 0, reference.nodes.count + newNodes > maxNodes {
+            allowed.append(.tooManyOpenFiles)
+        }
         let before = try touched.map(attributes)
         let usage = subject.usage()
         let result: Result
@@ -86,7 +92,8 @@ package final class ModelRun {
             if before != after { throw differ("a refused operation changed \(before) to \(after)") }
             let now = subject.usage()
             let same =
-                now.usedBytes == usage.usedBytes && now.dataBytes == usage.dataBytes && now.nodes == usage.nodes
+                now.usedBytes == usage.usedBytes && now.dataBytes == usage.dataBytes
+                && now.nodes == usage.nodes
                 && now.metadataBytes == usage.metadataBytes
             if !same { throw differ("a refused operation changed the usage: \(usage) to \(now)") }
             for node in touched { try compare(node) }
@@ -131,14 +138,18 @@ package final class ModelRun {
         let found = try subject.operations.attributes(of: id)
         let mode = node.kind.rawValue | node.mode
         if found.mode != mode { throw differ("mode of \(node.id): \(found.mode), wanted \(mode)") }
-        if found.links != node.links { throw differ("links of \(node.id): \(found.links), wanted \(node.links)") }
+        if found.links != node.links {
+            throw differ("links of \(node.id): \(found.links), wanted \(node.links)")
+        }
         if !node.isDirectory && found.size != Int64(node.size) {
             throw differ("size of \(node.id): \(found.size), wanted \(node.size)")
         }
         if [found.owner, found.group, found.device] != [node.owner, node.group, node.device] {
             throw differ("owner, group, device of \(node.id): \(found)")
         }
-        if let number = numberOf[node.id], number != found.number { throw differ("number of \(node.id) changed") }
+        if let number = numberOf[node.id], number != found.number {
+            throw differ("number of \(node.id) changed")
+        }
         if node.kind == .symlink {
             if try subject.target(id) != node.target { throw differ("target of \(node.id)") }
         }
@@ -146,13 +157,18 @@ package final class ModelRun {
         let bytes = try subject.contents(id, at: 0, count: node.data.count + 100)
         if bytes == node.data { return }
         let place = zip(bytes, node.data).enumerated().first { $1.0 != $1.1 }?.offset
-        throw differ("content of \(node.id): \(bytes.count) bytes for \(node.data.count), first other at \(place ?? -1)")
+        throw differ(
+            "content of \(node.id): \(bytes.count) bytes for \(node.data.count), "
+                + "first other at \(place ?? -1)"
+        )
     }
 
     private func compareAll() throws {
         try subject.checkInvariants()
         for id in known.keys.sorted() {
-            guard let node = reference.nodes[id], let name = known[id] else { throw differ("\(id) is known and freed") }
+            guard let node = reference.nodes[id], let name = known[id] else {
+                throw differ("\(id) is known and freed")
+            }
             try compare(node)
             let wanted = Set(node.xattrs.keys)
             let found = try subject.xattrs(of: name, by: caller)
@@ -163,7 +179,8 @@ package final class ModelRun {
         if usage.nodes != reference.nodes.count {
             throw differ("the subject counts \(usage.nodes) nodes, there are \(reference.nodes.count)")
         }
-        let sane = usage.usedBytes <= usage.limitBytes && usage.usedBytes == usage.dataBytes + usage.metadataBytes
+        let sane =
+            usage.usedBytes <= usage.limitBytes && usage.usedBytes == usage.dataBytes + usage.metadataBytes
         if !sane { throw differ("usage: \(usage)") }
     }
 
@@ -178,7 +195,9 @@ package final class ModelRun {
         if Set(listed.map(\.cookie)).count != listed.count { throw differ("a cookie is given twice") }
         for item in inner {
             guard let child = node.children[item.name] else { continue }
-            if item.entry.attributes.mode & 0o170000 != child.kind.rawValue { throw differ("kind in a listing") }
+            if item.entry.attributes.mode & 0o170000 != child.kind.rawValue {
+                throw differ("kind in a listing")
+            }
             if let number = numberOf[child.id], number != item.entry.attributes.number {
                 throw differ("number in a listing")
             }
@@ -194,13 +213,18 @@ package final class ModelRun {
             forget(node, count: node.lookups)
         }
         try subject.checkInvariants()
-        if reference.nodes.count != 1 { throw differ("the reference has left \(reference.nodes.count) nodes") }
+        if reference.nodes.count != 1 {
+            throw differ("the reference has left \(reference.nodes.count) nodes")
+        }
         for name in reference.root.xattrs.keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
-            try subject.operations.removeExtendedAttribute(RawSpan(_elements: name.span), of: .root, by: caller)
+            try subject.operations.removeExtendedAttribute(
+                RawSpan(_elements: name.span), of: .root, by: caller)
         }
         let end = subject.usage()
         let same = [end.usedBytes, end.dataBytes, end.metadataBytes, end.nodes, end.openUnlinkedBytes]
-        if same != [start.usedBytes, start.dataBytes, start.metadataBytes, start.nodes, start.openUnlinkedBytes] {
+        if same != [
+            start.usedBytes, start.dataBytes, start.metadataBytes, start.nodes, start.openUnlinkedBytes,
+        ] {
             throw differ("all is removed, and the usage went from \(start) to \(end)")
         }
     }

@@ -2,7 +2,8 @@ import Basics
 package import Fuse
 package import Tree
 
-/// What the model tests compare with the reference: the protocol that FUSE requests are answered through, and the
+/// What the model tests compare with the reference: the protocol that FUSE requests are answered through, and
+/// the
 /// figures and checks of the tree behind it.
 package struct ModelSubject: Sendable {
     package let operations: any FileOperations
@@ -33,7 +34,9 @@ package struct ModelSubject: Sendable {
 
     func xattr(_ name: [UInt8], of node: NodeID, by caller: Caller) throws(Errno) -> [UInt8] {
         var bytes: [UInt8] = []
-        try operations.extendedAttribute(RawSpan(_elements: name.span), of: node, by: caller) { bytes = $0.copied() }
+        try operations.extendedAttribute(RawSpan(_elements: name.span), of: node, by: caller) {
+            bytes = $0.copied()
+        }
         return bytes
     }
 

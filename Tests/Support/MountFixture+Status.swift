@@ -12,7 +12,9 @@ extension MountFixture {
         package subscript(name: String) -> Int? {
             let bytes = Array(text.utf8)
             let key = Array("\"\(name)\"".utf8)
-            guard let start = bytes.indices.first(where: { bytes[$0...].starts(with: key) }) else { return nil }
+            guard let start = bytes.indices.first(where: { bytes[$0...].starts(with: key) }) else {
+                return nil
+            }
             let rest = bytes[(start + key.count)...].drop { $0 == 0x20 || $0 == 0x3a || $0 == 0x0a }
             let digits = rest.prefix { $0 == 0x2d || ($0 >= 0x30 && $0 <= 0x39) }
             return Int(String(decoding: digits, as: UTF8.self))

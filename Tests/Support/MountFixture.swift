@@ -4,7 +4,8 @@ import Glibc
 
 /// A dmemfs mount that the built program serves in a child process, and that always comes to an end.
 ///
-/// Every wait has a limit. A watchdog aborts the FUSE connection when a test takes too long, so that calls that
+/// Every wait has a limit. A watchdog aborts the FUSE connection when a test takes too long, so that calls
+/// that
 /// hang in the mount fail instead.
 package final class MountFixture {
     package struct Failure: Error, CustomStringConvertible {
@@ -29,7 +30,9 @@ package final class MountFixture {
     package static func program() throws -> String {
         if let named = unsafe getenv("DMEMFS_PROGRAM") { return unsafe String(cString: named) }
         let tests = String(decoding: try Kernel.readlink("/proc/self/exe"), as: UTF8.self)
-        guard let slash = tests.lastIndex(of: "/") else { throw Failure(description: "no directory in \(tests)") }
+        guard let slash = tests.lastIndex(of: "/") else {
+            throw Failure(description: "no directory in \(tests)")
+        }
         return tests[..<slash] + "/dmemfs"
     }
 
@@ -59,7 +62,9 @@ package final class MountFixture {
     }
 
     /// Mounts, runs `body`, and unmounts whatever happened. The daemon must end with status 0.
-    package static func use(_ arguments: [String], seconds: Int = 300, _ body: (MountFixture) throws -> Void) throws {
+    package static func use(_ arguments: [String], seconds: Int = 300, _ body: (MountFixture) throws -> Void)
+        throws
+    {
         let mount = try MountFixture(arguments, seconds: seconds)
         do {
             try body(mount)
@@ -103,12 +108,15 @@ package final class MountFixture {
 
     private func unmount(flags: Int32) throws {
         if geteuid() == 0 { return try Kernel.unmount(path, flags: flags) }
-        let result = try Program.run(["fusermount3", flags == 0 ? "-u" : "-uz", "\(path)"], in: "/", seconds: 10)
+        let result = try Program.run(
+            ["fusermount3", flags == 0 ? "-u" : "-uz", "\(path)"], in: "/", seconds: 10)
         if result.status != 0 { throw Failure(description: result.output) }
     }
 
     private static func abort(_ connection: Int) {
-        guard let fd = try? Kernel.open(Path("/sys/fs/fuse/connections/\(connection)/abort"), O_WRONLY) else { return }
+        guard let fd = try? Kernel.open(Path("/sys/fs/fuse/connections/\(connection)/abort"), O_WRONLY) else {
+            return
+        }
         _ = try? Kernel.write(fd, Array("1".utf8))
         _ = Glibc.close(fd)
     }
@@ -136,7 +144,9 @@ package final class MountFixture {
     private static func minor(of path: Path, in table: String) -> Int? {
         for line in table.split(separator: "\n") {
             let fields = line.split(separator: " ")
-            guard fields.count > 4, fields[4] == "\(path)", let colon = fields[2].firstIndex(of: ":") else { continue }
+            guard fields.count > 4, fields[4] == "\(path)", let colon = fields[2].firstIndex(of: ":") else {
+                continue
+            }
             return Int(fields[2][fields[2].index(after: colon)...])
         }
         return nil

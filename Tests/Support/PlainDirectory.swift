@@ -2,7 +2,8 @@ import Basics
 import CLinux
 import Glibc
 
-/// A directory that dmemfs has nothing to do with: a new tmpfs where we may mount one, else a place in /dev/shm.
+/// A directory that dmemfs has nothing to do with: a new tmpfs where we may mount one, else a place in
+/// /dev/shm.
 package final class PlainDirectory {
     package let path: Path
     private let isMounted: Bool

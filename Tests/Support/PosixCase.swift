@@ -11,7 +11,9 @@ package struct PosixCase: Sendable, CustomStringConvertible {
     /// Changes the middle of files, which the storage kind `sequential` refuses.
     package let body: @Sendable (Scratch) throws -> Void
 
-    package init(_ name: String, needsRoot: Bool = false, _ body: @escaping @Sendable (Scratch) throws -> Void) {
+    package init(
+        _ name: String, needsRoot: Bool = false, _ body: @escaping @Sendable (Scratch) throws -> Void
+    ) {
         self.name = name
         self.needsRoot = needsRoot
         self.body = body
@@ -58,6 +60,7 @@ package struct PosixCase: Sendable, CustomStringConvertible {
 /// Every case, in the order of the files that hold them.
 package enum PosixCases {
     package static let all: [PosixCase] = [
-        names, opening, renaming, linking, special, listing, sizes, copying, mappings, times, permissions, xattrs, using,
+        names, opening, renaming, linking, special, listing, sizes, copying, mappings, times, permissions,
+        xattrs, using,
     ].flatMap { $0 }
 }

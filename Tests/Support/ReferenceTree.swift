@@ -3,7 +3,8 @@ package import Basics
 /// The filesystem once more, slow and obviously right: dictionaries, and byte arrays without holes.
 ///
 /// It does not know what anything costs. Each operation has two halves: `problems` are all the errors that an
-/// implementation may give (none: it must succeed), and the change itself, made once the implementation has succeeded.
+/// implementation may give (none: it must succeed), and the change itself, made once the implementation has
+/// succeeded.
 package final class ReferenceTree {
     package final class Node {
         package let id: Int
@@ -92,7 +93,8 @@ package final class ReferenceTree {
         var bits = mode
         if inherits && kind == .directory { bits |= 0o2000 }
         let node = Node(
-            id: nextID, kind: kind, mode: bits, owner: caller.user, group: inherits ? parent.group : caller.group)
+            id: nextID, kind: kind, mode: bits, owner: caller.user,
+            group: inherits ? parent.group : caller.group)
         nextID += 1
         nodes[node.id] = node
         if let name {
@@ -101,7 +103,8 @@ package final class ReferenceTree {
         return node
     }
 
-    /// That a file without a name is not named again is checked by the kernel, which knows of O_TMPFILE and O_EXCL.
+    /// That a file without a name is not named again is checked by the kernel, which knows of O_TMPFILE and
+    /// O_EXCL.
     package func problems(linking node: Node, as name: [UInt8], in parent: Node) -> [Errno] {
         var found = problems(adding: name, to: parent)
         if node.isDirectory { found.append(.notPermitted) }
@@ -124,7 +127,9 @@ package final class ReferenceTree {
     }
 
     package func remove(_ name: [UInt8], from parent: Node) {
-        guard let node = parent.children.removeValue(forKey: name) else { preconditionFailure("checked before") }
+        guard let node = parent.children.removeValue(forKey: name) else {
+            preconditionFailure("checked before")
+        }
         if node.isDirectory { node.isRemoved = true } else { node.names -= 1 }
         release(node)
     }

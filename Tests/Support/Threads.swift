@@ -2,14 +2,16 @@ import Basics
 import CLinux
 import Glibc
 
-/// Plain threads: what the cases need has to do with threads as the kernel knows them (users, working directories).
+/// Plain threads: what the cases need has to do with threads as the kernel knows them (users, working
+/// directories).
 package enum Threads {
     private final class Job {
         let body: () -> Void
         init(_ body: @escaping () -> Void) { self.body = body }
     }
 
-    /// Runs `body` on a thread of its own that has its own working directory and a umask of 022, and waits for it.
+    /// Runs `body` on a thread of its own that has its own working directory and a umask of 022, and waits
+    /// for it.
     package static func alone(_ body: () throws -> Void) throws {
         try run { () throws in
             try Kernel.call { linux_thread_own_directory() }

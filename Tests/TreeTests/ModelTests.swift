@@ -15,7 +15,8 @@ struct ModelTests {
         var bytes = 1 << 30
         var nodes: Int?
         var seed: UInt64
-        var steps = 4000
+        /// DMEMFS_MODEL_STEPS asks for more than a quick check needs.
+        var steps = unsafe getenv("DMEMFS_MODEL_STEPS").flatMap { unsafe Int(String(cString: $0)) } ?? 1500
 
         var description: String { "\(kind.rawValue), \(bytes) bytes, \(nodes ?? 0) nodes, seed \(seed)" }
     }
@@ -26,7 +27,8 @@ struct ModelTests {
             Plan(kind: .randomAccess, seed: 4), Plan(kind: .auto, nodes: 12, seed: 5),
             Plan(kind: .randomAccess, nodes: 30, seed: 6),
             Plan(kind: .auto, bytes: 200_000, seed: 7), Plan(kind: .auto, bytes: 60_000, seed: 8),
-            Plan(kind: .randomAccess, bytes: 200_000, seed: 9), Plan(kind: .randomAccess, bytes: 60_000, seed: 10),
+            Plan(kind: .randomAccess, bytes: 200_000, seed: 9),
+            Plan(kind: .randomAccess, bytes: 60_000, seed: 10),
             Plan(kind: .auto, bytes: 100_000, nodes: 15, seed: 11),
         ]
 
@@ -38,7 +40,8 @@ struct ModelTests {
             TreeServer(tree), usage: { tree.usage }, checkInvariants: { tree.checkInvariants() })
         let canary = unsafe getenv("DMEMFS_CANARY") != nil
         let run = ModelRun(
-            subject, seed: Generator.seed(usual: plan.seed), maxNodes: plan.nodes, isTight: plan.bytes < 1 << 20,
+            subject, seed: Generator.seed(usual: plan.seed), maxNodes: plan.nodes,
+            isTight: plan.bytes < 1 << 20,
             isCanary: canary)
         try run.run(steps: plan.steps)
     }

@@ -44,7 +44,8 @@ long linux_sendfile(int to, int from, int64_t offset, size_t count);
 
 /// lsetxattr(2).
 int linux_setxattr(
-    const char *_Nonnull path, const char *_Nonnull name, const void *_Nullable value, size_t count, int flags);
+    const char *_Nonnull path, const char *_Nonnull name, const void *_Nullable value, size_t count,
+    int flags);
 
 /// lgetxattr(2).
 long linux_getxattr(const char *_Nonnull path, const char *_Nonnull name, void *_Nullable room, size_t count);

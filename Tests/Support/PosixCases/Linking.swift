@@ -18,15 +18,21 @@ extension PosixCases {
         },
         PosixCase("link and unlink move the ctime and the link count, and never the mtime") { s in
             try s.make(s["a"], "x")
-            try s.times(of: s["a"], modified: false, changed: true, "link") { try Kernel.link(s["a"], s["b"]) }
+            try s.times(of: s["a"], modified: false, changed: true, "link") {
+                try Kernel.link(s["a"], s["b"])
+            }
             s.equal(try Kernel.stat(s["a"]).st_nlink, 2)
             try s.times(of: s["a"], modified: false, changed: true, "unlink") { try Kernel.unlink(s["b"]) }
             s.equal(try Kernel.stat(s["a"]).st_nlink, 1)
         },
         PosixCase("link and unlink move the times of the directory") { s in
             try s.make(s["a"])
-            try s.times(of: s.directory, modified: true, changed: true, "link") { try Kernel.link(s["a"], s["b"]) }
-            try s.times(of: s.directory, modified: true, changed: true, "unlink") { try Kernel.unlink(s["b"]) }
+            try s.times(of: s.directory, modified: true, changed: true, "link") {
+                try Kernel.link(s["a"], s["b"])
+            }
+            try s.times(of: s.directory, modified: true, changed: true, "unlink") {
+                try Kernel.unlink(s["b"])
+            }
         },
         PosixCase("a directory cannot be linked, an existing name cannot be linked over") { s in
             try Kernel.mkdir(s["d"])

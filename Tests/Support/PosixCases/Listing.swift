@@ -110,7 +110,9 @@ extension PosixCases {
             let stream = try Kernel.Stream(s.directory)
             defer { stream.close() }
             let entries = try stream.rest()
-            for index in 95...105 where index != 104 && index != 105 { try Kernel.unlink(s[entries[index].name]) }
+            for index in 95...105 where index != 104 && index != 105 {
+                try Kernel.unlink(s[entries[index].name])
+            }
             stream.seek(entries[100].cookie)
             s.equal(try stream.next()?.name, entries[104].name)
             stream.seek(entries[20].cookie)
@@ -143,7 +145,9 @@ extension PosixCases {
             s.equal(Set(try Kernel.list(s.directory).map(\.text)).count, 1000)
         },
         PosixCase("rm -rf of a tree of many directories leaves nothing") { s in
-            let script = "for i in $(seq 40); do mkdir -p t/$i/a/b; for k in $(seq 20); do echo $k > t/$i/a/b/$k; done; done"
+            let script =
+                "for i in $(seq 40); do mkdir -p t/$i/a/b; "
+                + "for k in $(seq 20); do echo $k > t/$i/a/b/$k; done; done"
             let made = try Program.run(["sh", "-c", script], in: s.directory)
             s.equal(made.status, 0, made.output)
             let found = try Program.run(["sh", "-c", "find t -type f | wc -l"], in: s.directory)

@@ -118,10 +118,12 @@ extension PosixCases {
             s.equal(bytes.count, 8 * 100 * record)
             let lines = bytes.split(separator: 10)
             s.equal(lines.count, 800)
-            s.that(lines.allSatisfy { Set($0).count == 1 && $0.count == record - 1 }, "no line is mixed or torn")
+            s.that(
+                lines.allSatisfy { Set($0).count == 1 && $0.count == record - 1 }, "no line is mixed or torn")
         },
         PosixCase("many processes that append lose nothing") { s in
-            let script = "for i in 1 2 3 4; do (for k in $(seq 50); do echo \"$i-$k\" >> log; done) & done; wait"
+            let script =
+                "for i in 1 2 3 4; do (for k in $(seq 50); do echo \"$i-$k\" >> log; done) & done; wait"
             let result = try Program.run(["sh", "-c", script], in: s.directory)
             s.equal(result.status, 0, result.output)
             let lines = try s.text(s["log"]).split(separator: "\n")

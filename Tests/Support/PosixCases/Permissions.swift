@@ -7,7 +7,9 @@ extension PosixCases {
 
     static let permissions: [PosixCase] = [
         PosixCase("mode bits decide what a stranger may do with a file", needsRoot: true) { s in
-            for (mode, mayRead, mayWrite) in [(0o600, false, false), (0o604, true, false), (0o602, false, true)] {
+            for (mode, mayRead, mayWrite) in [
+                (0o600, false, false), (0o604, true, false), (0o602, false, true),
+            ] {
                 try s.make(s["f"], "abc")
                 try Kernel.chmod(s["f"], UInt32(mode))
                 try Threads.become(stranger, stranger) {
@@ -97,10 +99,13 @@ extension PosixCases {
                     try Kernel.write(fd, [1])
                     try Kernel.close(fd)
                 }
-                // A group that may not execute: POSIX leaves setgid to the system, and Linux has changed its mind.
+                // A group that may not execute: POSIX leaves setgid to the system, and Linux has changed its
+                // mind.
                 let found = try Kernel.stat(s["f"]).permissions
                 let allowed = before == 0o2767 ? [0o2767, 0o767] : [after]
-                s.that(allowed.contains(Int(found)), "\(String(before, radix: 8)) became \(String(found, radix: 8))")
+                s.that(
+                    allowed.contains(Int(found)),
+                    "\(String(before, radix: 8)) became \(String(found, radix: 8))")
                 try Kernel.unlink(s["f"])
             }
         },
@@ -126,7 +131,8 @@ extension PosixCases {
                 try Kernel.unlink(s["f"])
             }
         },
-        PosixCase("chown clears setuid and setgid of a file, and leaves a directory's", needsRoot: true) { s in
+        PosixCase("chown clears setuid and setgid of a file, and leaves a directory's", needsRoot: true) {
+            s in
             try s.make(s["f"])
             try Kernel.chmod(s["f"], 0o6755)
             try Kernel.chown(s["f"], 5, 5)
@@ -144,7 +150,8 @@ extension PosixCases {
             try Threads.become(stranger, 77) { try Kernel.chmod(s["f"], 0o2755) }
             s.equal(try Kernel.stat(s["f"]).permissions, 0o2755)
         },
-        PosixCase("a setgid directory hands its group down, and directories the bit too", needsRoot: true) { s in
+        PosixCase("a setgid directory hands its group down, and directories the bit too", needsRoot: true) {
+            s in
             try Kernel.mkdir(s["d"])
             try Kernel.chown(s["d"], 0, 77)
             try Kernel.chmod(s["d"], 0o2777)

@@ -56,7 +56,9 @@ extension PosixCases {
         PosixCase("rename between two names of one file does nothing and keeps both") { s in
             try s.make(s["a"], "x")
             try Kernel.link(s["a"], s["b"])
-            try s.times(of: s["a"], modified: false, changed: false, "no-op") { try Kernel.rename(s["a"], s["b"]) }
+            try s.times(of: s["a"], modified: false, changed: false, "no-op") {
+                try Kernel.rename(s["a"], s["b"])
+            }
             s.equal(try s.names(s.directory), ["a", "b"])
             s.equal(try Kernel.stat(s["a"]).st_nlink, 2)
             try Kernel.rename(s["a"], s["a"])
@@ -73,7 +75,8 @@ extension PosixCases {
             s.equal(try s.text(s["f"]), "f")
             try Kernel.unlink(s["m"])
         },
-        PosixCase("a symlink that replaced a file, and a file that replaced a symlink, can be unlinked") { s in
+        PosixCase("a symlink that replaced a file, and a file that replaced a symlink, can be unlinked") {
+            s in
             try s.make(s["f"], "f")
             try Kernel.symlink("nowhere", s["l"])
             try Kernel.rename(s["l"], s["f"])
@@ -121,7 +124,9 @@ extension PosixCases {
             try s.make(s["b"])
             let both = linux_rename_exchange | linux_rename_noreplace
             s.fails(EINVAL) { try Kernel.rename(s["a"], s["b"], flags: both) }
-            s.fails(EINVAL) { try Kernel.rename(s["a"], s["b"], flags: linux_rename_exchange | linux_rename_whiteout) }
+            s.fails(EINVAL) {
+                try Kernel.rename(s["a"], s["b"], flags: linux_rename_exchange | linux_rename_whiteout)
+            }
             s.fails(EINVAL) { try Kernel.rename(s["a"], s["b"], flags: 0x80) }
             s.equal(try s.names(s.directory), ["a", "b"])
         },

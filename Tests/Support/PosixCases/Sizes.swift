@@ -138,12 +138,15 @@ extension PosixCases {
         PosixCase("a hole may begin and end inside pages, and lie past the end") { s in
             let both = linux_falloc_punch_hole | linux_falloc_keep_size
             let fd = try s.open(s["f"], O_RDWR | O_CREAT)
-            for (start, count) in [(1, 1), (100, 5000), (4095, 2), (4096, 4096), (9999, 90_000), (20_000, 10)] {
+            for (start, count) in [
+                (1, 1), (100, 5000), (4095, 2), (4096, 4096), (9999, 90_000), (20_000, 10),
+            ] {
                 try Kernel.write(fd, [UInt8](repeating: 6, count: 10_000), at: 0)
                 try Kernel.fallocate(fd, both, start, count)
                 s.equal(try Kernel.stat(fd).st_size, 10_000)
                 let bytes = try Kernel.read(fd, at: 0, 10_000)
-                for index in 0..<10_000 where (bytes[index] == 0) != (index >= start && index < start + count) {
+                for index in 0..<10_000 where (bytes[index] == 0) != (index >= start && index < start + count)
+                {
                     s.that(false, "byte \(index) of a hole at \(start) of \(count)")
                     break
                 }
@@ -187,7 +190,8 @@ extension PosixCases {
                 try: os.ftruncate(fd, 10001)
                 except OSError as e: print(e.errno)
                 """
-            let result = try Program.run(["python3", "-c", script], in: "/", adding: ["PLACE=\(s.directory)"])
+            let result = try Program.run(
+                ["python3", "-c", script], in: "/", adding: ["PLACE=\(s.directory)"])
             s.equal(result.output, "27\n27\n")
             s.equal(try Kernel.stat(s["f"]).st_size, 10_000)
         },
@@ -210,7 +214,8 @@ extension PosixCases {
             s.that(try s.contents(s["f"]) == whole, "the whole")
             for start in stride(from: 0, to: whole.count, by: 99_991) {
                 let end = min(whole.count, start + 12_345)
-                s.that(try Kernel.read(fd, at: start, 12_345) == Array(whole[start..<end]), "piece at \(start)")
+                s.that(
+                    try Kernel.read(fd, at: start, 12_345) == Array(whole[start..<end]), "piece at \(start)")
             }
         },
         PosixCase("writes of one byte each, thousands of them, make one file") { s in

@@ -6,7 +6,9 @@ extension PosixCases {
     static let times: [PosixCase] = [
         PosixCase("times are set exactly to the nanosecond") { s in
             try s.make(s["f"])
-            for moment in [Moment(1, 1), Moment(1_234_567_890, 123_456_789), Moment(1_700_000_000, 999_999_999)] {
+            for moment in [
+                Moment(1, 1), Moment(1_234_567_890, 123_456_789), Moment(1_700_000_000, 999_999_999),
+            ] {
                 let later = Moment(moment.seconds + 1, 7)
                 try Kernel.setTimes(s["f"], accessed: moment.time, modified: later.time)
                 let status = try Kernel.stat(s["f"])
@@ -64,15 +66,20 @@ extension PosixCases {
             s.equal(try Kernel.stat(s["f"]).modified, Moment(99))
             s.equal(try Kernel.lstat(s["l"]).modified, moment)
         },
-        PosixCase("only the owner may set given times, who may write may set the present", needsRoot: true) { s in
+        PosixCase("only the owner may set given times, who may write may set the present", needsRoot: true) {
+            s in
             try s.make(s["f"])
             try Kernel.chmod(s["f"], 0o646)
             try s.make(s["closed"])
             try Kernel.chmod(s["closed"], 0o644)
             try Threads.become(1234, 1234) {
-                s.fails(EPERM) { try Kernel.setTimes(s["f"], accessed: Moment(1).time, modified: Moment(1).time) }
+                s.fails(EPERM) {
+                    try Kernel.setTimes(s["f"], accessed: Moment(1).time, modified: Moment(1).time)
+                }
                 try Kernel.setTimes(s["f"], accessed: Kernel.now, modified: Kernel.now)
-                s.fails(EACCES) { try Kernel.setTimes(s["closed"], accessed: Kernel.now, modified: Kernel.now) }
+                s.fails(EACCES) {
+                    try Kernel.setTimes(s["closed"], accessed: Kernel.now, modified: Kernel.now)
+                }
             }
         },
         PosixCase("a new file's times are all the same and near the present") { s in
@@ -92,19 +99,31 @@ extension PosixCases {
             try s.make(s["f"], "abc")
             let fd = try s.open(s["f"], O_RDWR)
             try s.times(of: s["f"], modified: true, changed: true, "write") { try Kernel.write(fd, [1]) }
-            try s.times(of: s["f"], modified: true, changed: true, "pwrite") { try Kernel.write(fd, [1], at: 9) }
-            try s.times(of: s["f"], modified: false, changed: false, "read") { _ = try Kernel.read(fd, at: 0, 3) }
+            try s.times(of: s["f"], modified: true, changed: true, "pwrite") {
+                try Kernel.write(fd, [1], at: 9)
+            }
+            try s.times(of: s["f"], modified: false, changed: false, "read") {
+                _ = try Kernel.read(fd, at: 0, 3)
+            }
         },
         PosixCase("a change of size moves mtime and ctime") { s in
             try s.make(s["f"], "abc")
-            try s.times(of: s["f"], modified: true, changed: true, "shorter") { try Kernel.truncate(s["f"], 1) }
-            try s.times(of: s["f"], modified: true, changed: true, "longer") { try Kernel.truncate(s["f"], 9999) }
+            try s.times(of: s["f"], modified: true, changed: true, "shorter") {
+                try Kernel.truncate(s["f"], 1)
+            }
+            try s.times(of: s["f"], modified: true, changed: true, "longer") {
+                try Kernel.truncate(s["f"], 9999)
+            }
             let fd = try s.open(s["f"], O_RDWR)
-            try s.times(of: s["f"], modified: true, changed: true, "ftruncate") { try Kernel.truncate(fd, 10) }
+            try s.times(of: s["f"], modified: true, changed: true, "ftruncate") {
+                try Kernel.truncate(fd, 10)
+            }
         },
         PosixCase("chmod, chown and xattrs move the ctime only") { s in
             try s.make(s["f"], "abc")
-            try s.times(of: s["f"], modified: false, changed: true, "chmod") { try Kernel.chmod(s["f"], 0o600) }
+            try s.times(of: s["f"], modified: false, changed: true, "chmod") {
+                try Kernel.chmod(s["f"], 0o600)
+            }
             try s.times(of: s["f"], modified: false, changed: true, "chown") {
                 try Kernel.chown(s["f"], geteuid(), getegid())
             }

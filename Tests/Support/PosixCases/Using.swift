@@ -77,8 +77,13 @@ extension PosixCases {
         },
         PosixCase("inotify reports what happens in a directory") { s in
             try Kernel.mkdir(s["d"])
-            let created: UInt32 = 0x100, deleted: UInt32 = 0x200, movedFrom: UInt32 = 0x40, movedTo: UInt32 = 0x80
-            let modified: UInt32 = 0x2, attributes: UInt32 = 0x4, closed: UInt32 = 0x8
+            let created: UInt32 = 0x100
+            let deleted: UInt32 = 0x200
+            let movedFrom: UInt32 = 0x40
+            let movedTo: UInt32 = 0x80
+            let modified: UInt32 = 0x2
+            let attributes: UInt32 = 0x4
+            let closed: UInt32 = 0x8
             let watch = s.keep(try Kernel.inotify(s["d"], 0x3cf))
             try s.make(s["d/f"], "abc")
             try Kernel.chmod(s["d/f"], 0o600)
@@ -88,7 +93,9 @@ extension PosixCases {
             var masks: [UInt32] = []
             var place = 0
             while place + 16 <= bytes.count {
-                let word = { (at: Int) in (0..<4).reduce(UInt32(0)) { $0 | UInt32(bytes[place + at + $1]) << (8 * $1) } }
+                let word = { (at: Int) in
+                    (0..<4).reduce(UInt32(0)) { $0 | UInt32(bytes[place + at + $1]) << (8 * $1) }
+                }
                 masks.append(word(4))
                 place += 16 + Int(word(12))
             }
@@ -100,7 +107,9 @@ extension PosixCases {
             let empty = try Kernel.statvfs(s.directory)
             s.equal(empty.f_namemax, 255)
             s.that(empty.f_bsize >= 512 && empty.f_frsize >= 512, "sizes of blocks are given")
-            s.that(empty.f_blocks > 0 && empty.f_bfree <= empty.f_blocks && empty.f_bavail > 0, "blocks are given")
+            s.that(
+                empty.f_blocks > 0 && empty.f_bfree <= empty.f_blocks && empty.f_bavail > 0,
+                "blocks are given")
             s.that(empty.f_files > 0 && empty.f_ffree <= empty.f_files, "files are given")
             try s.make(s["f"], [UInt8](repeating: 1, count: 4 << 20))
             let full = try Kernel.statvfs(s.directory)
@@ -175,7 +184,8 @@ extension PosixCases {
             var seen: Set<UInt> = []
             for round in 0..<200 {
                 try s.make(s["f"], "\(round)")
-                s.that(seen.insert(try Kernel.stat(s["f"]).st_ino).inserted, "round \(round) has a new number")
+                s.that(
+                    seen.insert(try Kernel.stat(s["f"]).st_ino).inserted, "round \(round) has a new number")
                 try Kernel.unlink(s["f"])
             }
         },

@@ -123,7 +123,9 @@ extension PosixCases {
             for index in 0..<100 { try Kernel.setXattr(s["f"], Path("user.n\(index)"), [UInt8(index)]) }
             s.equal(try Kernel.xattrs(s["f"]).filter { $0.hasPrefix("user.") }.count, 100)
             for index in 0..<100 { s.equal(try Kernel.xattr(s["f"], Path("user.n\(index)")), [UInt8(index)]) }
-            for index in stride(from: 0, to: 100, by: 2) { try Kernel.removeXattr(s["f"], Path("user.n\(index)")) }
+            for index in stride(from: 0, to: 100, by: 2) {
+                try Kernel.removeXattr(s["f"], Path("user.n\(index)"))
+            }
             s.equal(try Kernel.xattrs(s["f"]).filter { $0.hasPrefix("user.") }.count, 50)
         },
     ]
