@@ -22,7 +22,8 @@ public import Glibc
     public borrowing func copied() -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(byteCount)
-        for unsafe vector in unsafe vectors {
+        for index in unsafe vectors.indices {
+            let vector = unsafe vectors[index]
             unsafe bytes.append(contentsOf: UnsafeRawBufferPointer(start: vector.iov_base, count: vector.iov_len))
         }
         return bytes

@@ -1,1 +1,54 @@
-print("dmemfs")
+import ArgumentParser
+import Basics
+import Control
+import Daemon
+import Glibc
+
+/// The command line: one verb a file. Whatever goes wrong anywhere comes up to here, as one line and an exit code.
+@main
+struct Main: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "dmemfs",
+        abstract: "An in-memory filesystem that never holds more than its limit.",
+        version: "dmemfs \(Version.current)",
+        subcommands: [
+            MountCommand.self, UmountCommand.self, StatusCommand.self, ListCommand.self, VersionCommand.self,
+        ])
+
+    static func main() {
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+        } catch let failure as Failure {
+            end([failure.description], failure.status.rawValue)
+        } catch let error as ControlError {
+            end([error.description], ExitStatus.notMounted.rawValue)
+        } catch let code as ExitCode {
+            Glibc.exit(code.rawValue)
+        } catch {
+            let code = exitCode(for: error)
+            // Help and the version are errors to the parser, but not to anybody else.
+            guard code != .success else { exit(withError: error) }
+            let text = message(for: error).split(whereSeparator: \.isNewline).first.map(String.init)
+            end([text ?? "bad usage: see 'dmemfs help'"], code.rawValue)
+        }
+    }
+
+    private static func end(_ lines: [String], _ code: Int32) -> Never {
+        for line in lines { Files.complain("dmemfs: \(line)") }
+        Glibc.exit(code)
+    }
+}
+
+/// Prints to the standard output; who closed it does not want to know.
+func printOut(_ bytes: [UInt8]) {
+    do throws(Errno) {
+        try Files.write(bytes, to: STDOUT_FILENO)
+    } catch {
+        return
+    }
+}
+
+func printOut(_ line: String) {
+    printOut(Array("\(line)\n".utf8))
+}

@@ -33,4 +33,53 @@ static inline void linux_spin_hint(void) {
 /// Returns 0, or the errno: ENOMEM when there is no memory for them, EINVAL on kernels before 5.14.
 int linux_populate_write(void *_Nonnull address, size_t bytes);
 
+/// Makes a listening unix socket at `path`, open to every user (mode 0666), close-on-exec and non-blocking.
+///
+/// Returns the descriptor, or the negated errno: EADDRINUSE where something is at `path`, ENAMETOOLONG where
+/// `path` does not fit a socket address.
+int linux_socket_listen(const char *_Nonnull path, int backlog);
+
+/// Connects to the unix socket at `path`; reads and writes on it give EAGAIN after `timeout_seconds`.
+///
+/// Returns the descriptor, or the negated errno: ECONNREFUSED where nobody listens any more.
+int linux_socket_connect(const char *_Nonnull path, int timeout_seconds);
+
+/// Takes one connection from a listening socket, close-on-exec and non-blocking; or the negated errno.
+int linux_socket_accept(int listener);
+
+/// send(2) without SIGPIPE. Returns the count that was taken, or the negated errno.
+long linux_socket_send(int socket, const void *_Nonnull bytes, size_t count);
+
+/// Who is at the other end of a connected unix socket, as the kernel recorded it at connect or listen.
+struct linux_peer {
+    /// 0, or the errno that kept us from knowing; the other fields then mean nothing.
+    int error;
+    int32_t process;
+    uint32_t user;
+};
+struct linux_peer linux_socket_peer(int socket);
+
+/// Sends one datagram to the service manager's socket at `path`, where a leading `@` means the abstract namespace.
+///
+/// Returns 0, or the errno.
+int linux_notify(const char *_Nonnull path, const char *_Nonnull message);
+
+/// Asks the filesystem at `path` itself for the attributes of its root, past every cache.
+///
+/// Returns 0, or the errno: ENOTCONN is a FUSE mount whose daemon is gone. A plain stat(2) does not do: a FUSE mount
+/// with long attribute timeouts answers it from the cache although its daemon is dead.
+int linux_probe_mount(const char *_Nonnull path);
+
+/// A descriptor that poll(2) finds readable when the process ends; or the negated errno.
+int linux_process_descriptor(int32_t process);
+
+/// Makes sure that no core of this process is ever written, nor its memory read by others of the same user.
+void linux_forbid_core_dumps(void);
+
+/// Closes every descriptor from `first` on.
+void linux_close_from(unsigned first);
+
+/// The name of this process in ps and top; at most 15 bytes count.
+void linux_set_process_name(const char *_Nonnull name);
+
 #endif

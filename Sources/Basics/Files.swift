@@ -1,0 +1,165 @@
+import CLinux
+import Glibc
+
+/// Small files, links and folders of the host, read and made by name. Nothing here is on a request's path.
+public enum Files {
+    /// The whole of a small file, as of /proc or /sys; what is past `limit` bytes is left out.
+    public static func contents(of path: String, limit: Int = 4 << 20) throws(Errno) -> [UInt8] {
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+        defer { close(descriptor) }
+        var bytes: [UInt8] = []
+        while bytes.count < limit {
+            let part = try read(descriptor, upTo: 64 << 10)
+            if part.isEmpty { break }
+            bytes += part
+        }
+        return bytes
+    }
+
+    /// The same as text; what is not UTF-8 is replaced.
+    public static func text(of path: String) throws(Errno) -> String {
+        String(decoding: try contents(of: path), as: UTF8.self)
+    }
+
+    /// Up to `count` bytes from `descriptor`; empty at the end.
+    public static func read(_ descriptor: Int32, upTo count: Int) throws(Errno) -> [UInt8] {
+        while true {
+            var failure: Int32 = 0
+            let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+                let taken = unsafe Glibc.read(descriptor, buffer.baseAddress, count)
+                failure = taken < 0 ? errno : 0
+                filled = max(0, taken)
+            }
+            if failure == 0 { return bytes }
+            guard failure == EINTR else { throw Errno(rawValue: failure) }
+        }
+    }
+
+    /// Writes all of `bytes`.
+    public static func write(_ bytes: [UInt8], to descriptor: Int32) throws(Errno) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let taken = unsafe rest.withUnsafeBytes {
+                unsafe Glibc.write(descriptor, $0.baseAddress, $0.count)
+            }
+            if taken >= 0 {
+                rest = rest.dropFirst(taken)
+            } else if errno != EINTR {
+                throw Errno(rawValue: errno)
+            }
+        }
+    }
+
+    /// One line to the standard error; where nobody can read it there is nobody to tell.
+    public static func complain(_ line: String) {
+        do throws(Errno) {
+            try write(Array("\(line)\n".utf8), to: STDERR_FILENO)
+        } catch {
+            return
+        }
+    }
+
+    /// Where a symbolic link leads, as it is written in the link; EINVAL for what is none.
+    public static func link(_ path: String) throws(Errno) -> String {
+        var failure: Int32 = 0
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: Int(PATH_MAX)) { buffer, filled in
+            let taken = unsafe buffer.withMemoryRebound(to: CChar.self) { characters -> Int in
+                guard let start = characters.baseAddress else { return -1 }
+                return unsafe readlink(path, start, characters.count)
+            }
+            failure = taken < 0 ? errno : 0
+            filled = max(0, taken)
+        }
+        guard failure == 0 else { throw Errno(rawValue: failure) }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// The absolute path without links of something that is there.
+    public static func resolved(_ path: String) throws(Errno) -> String {
+        guard let name = unsafe realpath(path, nil) else { throw Errno(rawValue: errno) }
+        defer { unsafe free(name) }
+        return unsafe String(cString: name)
+    }
+
+    /// The names in a folder without `.` and `..`; at most `limit` of them.
+    public static func names(in path: String, limit: Int = .max) throws(Errno) -> [String] {
+        guard let folder = unsafe opendir(path) else { throw Errno(rawValue: errno) }
+        defer { unsafe closedir(folder) }
+        var names: [String] = []
+        while names.count < limit, let entry = unsafe readdir(folder) {
+            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { field in
+                unsafe field.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
+            }
+            if name != "." && name != ".." { names.append(name) }
+        }
+        return names
+    }
+
+    /// What is at `path`, links not followed, and whose it is.
+    public static func status(of path: String) throws(Errno) -> (kind: FileKind?, owner: UInt32) {
+        var status = stat()
+        guard unsafe lstat(path, &status) == 0 else { throw Errno(rawValue: errno) }
+        return (FileKind(mode: status.st_mode), status.st_uid)
+    }
+
+    public static func makeFolder(_ path: String, mode: UInt32) throws(Errno) {
+        guard unsafe mkdir(path, mode) == 0 else { throw Errno(rawValue: errno) }
+    }
+
+    public static func removeFolder(_ path: String) throws(Errno) {
+        guard unsafe rmdir(path) == 0 else { throw Errno(rawValue: errno) }
+    }
+
+    public static func remove(_ path: String) throws(Errno) {
+        guard unsafe unlink(path) == 0 else { throw Errno(rawValue: errno) }
+    }
+
+    /// Whether this process may open `path` for reading and writing; throws why not.
+    public static func checkOpens(_ path: String) throws(Errno) {
+        let descriptor = unsafe open(path, O_RDWR | O_CLOEXEC)
+        guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+        close(descriptor)
+    }
+
+    /// umount2(2). `flags` are its own.
+    public static func unmount(_ path: String, flags: Int32) throws(Errno) {
+        guard unsafe umount2(path, flags) == 0 else { throw Errno(rawValue: errno) }
+    }
+
+    /// Asks the filesystem at `path` past every cache; throws `.socketNotConnected` (ENOTCONN) where its daemon is dead.
+    public static func probeMount(_ path: String) throws(Errno) {
+        let failure = unsafe linux_probe_mount(path)
+        guard failure == 0 else { throw Errno(rawValue: failure) }
+    }
+
+    public static func workingFolder() throws(Errno) -> String {
+        guard let name = unsafe getcwd(nil, 0) else { throw Errno(rawValue: errno) }
+        defer { unsafe free(name) }
+        return unsafe String(cString: name)
+    }
+
+    /// A variable of the environment; nil where it is not set or empty.
+    public static func environment(_ name: String) -> String? {
+        guard let value = unsafe getenv(name) else { return nil }
+        let text = unsafe String(cString: value)
+        return text.isEmpty ? nil : text
+    }
+
+    /// Milliseconds of the monotonic clock.
+    public static func monotonicMilliseconds() -> Int {
+        var now = timespec()
+        unsafe clock_gettime(CLOCK_MONOTONIC, &now)
+        return now.tv_sec * 1000 + now.tv_nsec / 1_000_000
+    }
+}
+
+extension Files {
+    /// Whether `path` is the character device of these numbers.
+    public static func isDevice(_ path: String, major: UInt32, minor: UInt32) throws(Errno) -> Bool {
+        var status = stat()
+        guard unsafe stat(path, &status) == 0 else { throw Errno(rawValue: errno) }
+        let number = UInt(major) << 8 | UInt(minor)
+        return FileKind(mode: status.st_mode) == .characterDevice && status.st_rdev == number
+    }
+}

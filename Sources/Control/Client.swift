@@ -1,0 +1,55 @@
+import Basics
+import CLinux
+import Glibc
+
+/// Asks the daemon behind a mount. It never touches the mount itself, which may hang.
+public enum Client {
+    /// How long a daemon may take to answer.
+    static let timeoutSeconds: Int32 = 5
+
+    /// The figures of the daemon behind `mount`.
+    public static func status(of mount: MountEntry) throws(ControlError) -> Status {
+        let connection = try connect(to: mount)
+        defer { close(connection) }
+        let answer: [UInt8]
+        do throws(Errno) {
+            answer = try ask("/v1/status", on: connection)
+        } catch {
+            throw ControlError("the daemon of \(mount.mountpoint) does not answer: \(error)")
+        }
+        return try JSON.decode(Status.self, from: try Wire.body(of: answer))
+    }
+
+    /// The process behind `mount`, as the kernel knows it; nil where nobody listens on its socket any more.
+    public static func process(behind mount: MountEntry) -> Int32? {
+        do throws(ControlError) {
+            let connection = try connect(to: mount)
+            defer { close(connection) }
+            let peer = linux_socket_peer(connection)
+            return peer.error == 0 && peer.process > 0 ? peer.process : nil
+        } catch {
+            return nil
+        }
+    }
+
+    private static func ask(_ path: String, on connection: Int32) throws(Errno) -> [UInt8] {
+        try Files.write(Wire.question(path), to: connection)
+        var answer: [UInt8] = []
+        while answer.count < Wire.answerLimitBytes {
+            let part = try Files.read(connection, upTo: 64 << 10)
+            if part.isEmpty { break }
+            answer += part
+        }
+        return answer
+    }
+
+    private static func connect(to mount: MountEntry) throws(ControlError) -> Int32 {
+        var failure = Errno.noSuchFileOrDirectory
+        for path in SocketPath.candidates(for: mount) {
+            let connection = unsafe linux_socket_connect(path, timeoutSeconds)
+            if connection >= 0 { return connection }
+            if failure == .noSuchFileOrDirectory { failure = Errno(rawValue: -connection) }
+        }
+        throw ControlError("the daemon of \(mount.mountpoint) cannot be reached: \(failure)")
+    }
+}

@@ -1,0 +1,163 @@
+public import Basics
+import CLinux
+import Glibc
+import Synchronization
+
+/// Answers questions about one mount on its control socket, from one thread of its own.
+///
+/// The socket is open to every local user, so that each connection is bounded: in the size of its request, in time,
+/// and in number, altogether and a user.
+public final class Server: Sendable {
+    static let connectionLimit = 32
+    static let connectionLimitPerUser = 8
+    static let requestTimeMilliseconds = 5000
+
+    private let path: String
+    private let listener: Int32
+    private let answerStatus: @Sendable () -> Status
+    private let stopped = Atomic<Bool>(false)
+
+    private struct Connection {
+        let descriptor: Int32
+        let user: UInt32
+        let deadline: Int
+        var received: [UInt8] = []
+    }
+
+    /// Listens at `path`, in a folder that it makes if need be. A socket there that nobody listens on is replaced.
+    public init(at path: String, status: @escaping @Sendable () -> Status) throws(Errno) {
+        self.path = path
+        answerStatus = status
+        listener = try Self.listen(at: path)
+        do throws(Errno) {
+            try Thread.start { [self] in serve() }
+        } catch {
+            close(listener)
+            throw error
+        }
+    }
+
+    /// Takes the socket away. Questions that are being answered may still be.
+    public func stop() {
+        guard !stopped.exchange(true, ordering: .relaxed) else { return }
+        do throws(Errno) {
+            try Files.remove(path)
+        } catch {
+            // Whoever removed it before us did what we wanted.
+            return
+        }
+    }
+
+    private static func listen(at path: String) throws(Errno) -> Int32 {
+        let folder = String(path.prefix(upTo: path.lastIndex(of: "/") ?? path.startIndex))
+        do throws(Errno) {
+            try Files.makeFolder(folder, mode: 0o755)
+        } catch {
+            guard error == .fileExists else { throw error }
+        }
+        // A folder of another user's is no place for our socket: he could put his own there.
+        let status = try Files.status(of: folder)
+        guard status.owner == geteuid(), status.kind == .directory else { throw .permissionDenied }
+        var listener = unsafe linux_socket_listen(path, 16)
+        if listener == -EADDRINUSE {
+            let other = unsafe linux_socket_connect(path, 1)
+            if other >= 0 {
+                close(other)
+                throw .addressInUse
+            }
+            try Files.remove(path)
+            listener = unsafe linux_socket_listen(path, 16)
+        }
+        guard listener >= 0 else { throw Errno(rawValue: -listener) }
+        return listener
+    }
+
+    /// Waits without end as long as nobody asks: an idle daemon uses no CPU.
+    private func serve() {
+        var connections: [Connection] = []
+        while true {
+            let now = Files.monotonicMilliseconds()
+            connections.removeAll { connection in
+                let isOver = connection.deadline <= now
+                if isOver { close(connection.descriptor) }
+                return isOver
+            }
+            var waits = connections.map { pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0) }
+            // With all places taken, who comes next waits in the queue of the socket.
+            let isFull = connections.count >= Self.connectionLimit
+            waits.append(pollfd(fd: isFull ? -1 : listener, events: Int16(POLLIN), revents: 0))
+            let first = connections.map(\.deadline).min()
+            let timeout = first.map { Int32(clamping: $0 - now) } ?? -1
+            guard unsafe poll(&waits, UInt(waits.count), timeout) > 0 else { continue }
+            var kept: [Connection] = []
+            for (index, connection) in connections.enumerated() {
+                if waits[index].revents == 0 {
+                    kept.append(connection)
+                } else if let rest = received(on: connection) {
+                    kept.append(rest)
+                } else {
+                    close(connection.descriptor)
+                }
+            }
+            connections = kept
+            guard waits[waits.count - 1].revents != 0 else { continue }
+            if let next = accept(beside: connections) { connections.append(next) }
+        }
+    }
+
+    private func accept(beside others: [Connection]) -> Connection? {
+        let descriptor = linux_socket_accept(listener)
+        guard descriptor >= 0 else { return nil }
+        let peer = linux_socket_peer(descriptor)
+        let already = others.count { $0.user == peer.user }
+        guard peer.error == 0, peer.user == 0 || already < Self.connectionLimitPerUser else {
+            close(descriptor)
+            return nil
+        }
+        let deadline = Files.monotonicMilliseconds() + Self.requestTimeMilliseconds
+        return Connection(descriptor: descriptor, user: peer.user, deadline: deadline)
+    }
+
+    /// Reads what has come; answers a whole request. Returns the connection as long as more must come.
+    private func received(on connection: Connection) -> Connection? {
+        var connection = connection
+        do throws(Errno) {
+            let part = try Files.read(connection.descriptor, upTo: Wire.headLimitBytes)
+            if part.isEmpty { return nil }
+            connection.received += part
+        } catch {
+            return error == .wouldBlock ? connection : nil
+        }
+        if let request = Wire.request(in: connection.received) {
+            send(answer(to: request), on: connection)
+            return nil
+        }
+        if connection.received.count >= Wire.headLimitBytes {
+            send(Wire.refusal("431 Request Header Fields Too Large"), on: connection)
+            return nil
+        }
+        return connection
+    }
+
+    private func answer(to request: (method: String, path: String)) -> [UInt8] {
+        switch (request.method, request.path) {
+        case ("GET", "/v1/status"):
+            do throws(ControlError) {
+                return Wire.answer("200 OK", try JSON.encode(answerStatus()))
+            } catch {
+                return Wire.refusal("500 Internal Server Error")
+            }
+        case ("", _): return Wire.refusal("400 Bad Request")
+        case ("GET", _): return Wire.refusal("404 Not Found")
+        default: return Wire.refusal("405 Method Not Allowed")
+        }
+    }
+
+    /// An answer is far smaller than a socket's buffer: it is taken whole, or its reader does not read.
+    private func send(_ bytes: [UInt8], on connection: Connection) {
+        unsafe bytes.withUnsafeBytes { answer in
+            guard let start = answer.baseAddress else { return }
+            _ = unsafe linux_socket_send(connection.descriptor, start, answer.count)
+        }
+    }
+}

@@ -1,0 +1,27 @@
+import Basics
+import Glibc
+
+/// Where the control socket of a mount lies: named by the minor number of its device, which mountinfo tells.
+public enum SocketPath {
+    /// The folder for the sockets of this process's own mounts; nil for a user without a runtime folder.
+    public static func ownFolder() -> String? {
+        if geteuid() == 0 { return "/run/dmemfs" }
+        if let runtime = Files.environment("XDG_RUNTIME_DIR") { return "\(runtime)/dmemfs" }
+        return nil
+    }
+
+    public static func path(in folder: String, deviceMinor: Int) -> String {
+        "\(folder)/\(deviceMinor).sock"
+    }
+
+    /// Where the socket of `mount` may be, the likelier place first.
+    static func candidates(for mount: MountEntry) -> [String] {
+        var folders: [String] = []
+        if let user = mount.user, user != 0 {
+            if user == geteuid(), let own = ownFolder() { folders.append(own) }
+            folders.append("/run/user/\(user)/dmemfs")
+        }
+        folders.append("/run/dmemfs")
+        return folders.map { path(in: $0, deviceMinor: mount.deviceMinor) }
+    }
+}

@@ -1,0 +1,84 @@
+public import Accounting
+public import Basics
+public import Fuse
+public import Storage
+public import Tree
+
+/// What a mount is asked for, as it was written.
+public struct MountRequest: Sendable {
+    public var mountpoint: String
+    /// From `-o` and from flags, in this order.
+    public var settings: [Setting]
+    /// Make the mountpoint where it is missing.
+    public var makesMountpoint: Bool
+
+    public init(mountpoint: String, settings: [Setting], makesMountpoint: Bool) {
+        self.mountpoint = mountpoint
+        self.settings = settings
+        self.makesMountpoint = makesMountpoint
+    }
+}
+
+/// Everything that was wrong with a request, at once.
+public struct ConfigurationError: Error, Sendable {
+    public let faults: [Failure]
+
+    /// What the program ends with: a fault of usage goes before one of means.
+    public var status: ExitStatus {
+        faults.contains { $0.status == .usage } ? .usage : (faults.first?.status ?? .usage)
+    }
+}
+
+/// A request that has been found good: the sum of what the rooms below are made with. Never changes.
+public struct Configuration: Sendable {
+    public let mountpoint: String
+    public let makesMountpoint: Bool
+    public let acceptsNonEmpty: Bool
+    public let limits: Limits
+    public let storage: StoragePolicy
+    public let rootMode: UInt32
+    public let rootOwner: UInt32
+    public let rootGroup: UInt32
+    public let name: String
+    public let allowsOthers: Bool
+    public let kernelOptions: [String]
+    /// How long a stop waits for those who still use the mount.
+    public let stopTimeoutMilliseconds: Int
+
+    /// - Parameter memory: how much memory a percentage is of, in bytes.
+    public init(
+        validating request: MountRequest, asUser user: UInt32, group: UInt32,
+        memory: () throws(Errno) -> Int = { () throws(Errno) in try MachineMemory.available() }
+    ) throws(ConfigurationError) {
+        var draft = Draft(asUser: user, group: group)
+        if request.mountpoint.isEmpty { draft.fault("the mountpoint is empty: name a directory") }
+        for setting in request.settings { draft.apply(setting) }
+        let bytes = draft.resolvedBytes(memory)
+        guard draft.faults.isEmpty else { throw ConfigurationError(faults: draft.faults) }
+        mountpoint = request.mountpoint
+        makesMountpoint = request.makesMountpoint
+        acceptsNonEmpty = draft.acceptsNonEmpty
+        limits = Limits(bytes: bytes, nodes: draft.maxNodes, nodeLimitErrno: draft.nodeLimitErrno)
+        storage = draft.storage
+        rootMode = draft.mode
+        rootOwner = draft.owner
+        rootGroup = draft.group
+        name = draft.name
+        allowsOthers = draft.allowsOthers
+        kernelOptions = draft.kernelOptions
+        stopTimeoutMilliseconds = draft.stopTimeoutMilliseconds
+    }
+
+    public var tree: TreeConfiguration {
+        TreeConfiguration(
+            limits: limits, storage: storage, rootMode: rootMode, rootOwner: rootOwner, rootGroup: rootGroup)
+    }
+
+    /// - Parameter path: the mountpoint, absolute and without links.
+    public func mountOptions(at path: String) -> MountOptions {
+        MountOptions(
+            mountpoint: path, name: name, allowsOthers: allowsOthers, kernelOptions: kernelOptions,
+            workers: 4,
+            spinMicroseconds: 50, usesDirectIO: storage.kind == .sequential, debug: false)
+    }
+}

@@ -1,0 +1,172 @@
+import Accounting
+import Basics
+import Storage
+
+/// A configuration in the making: takes one setting after the other and collects what is wrong with them.
+struct Draft {
+    private(set) var faults: [Failure] = []
+    private(set) var acceptsNonEmpty = false
+    private(set) var maxNodes: Int?
+    private(set) var nodeLimitErrno = Errno.tooManyOpenFiles
+    private(set) var storage = StoragePolicy()
+    private(set) var mode: UInt32
+    private(set) var owner: UInt32
+    private(set) var group: UInt32
+    private(set) var name = "dmemfs"
+    private(set) var allowsOthers: Bool
+    private(set) var stopTimeoutMilliseconds = 20_000
+    private var size = SizeArgument.percent(thousandths: 25_000)
+    private var flags = Set(["nosuid", "nodev"])
+    private let isRoot: Bool
+    /// Who set what, to notice that a flag and a list contradict each other.
+    private var values: [String: Setting] = [:]
+
+    init(asUser user: UInt32, group: UInt32) {
+        isRoot = user == 0
+        mode = isRoot ? 0o1777 : 0o700
+        owner = user
+        self.group = group
+        allowsOthers = isRoot
+    }
+
+    mutating func fault(_ message: String, status: ExitStatus = .usage) {
+        faults.append(Failure(status, message))
+    }
+
+    var kernelOptions: [String] { flags.sorted() }
+
+    /// The limit in bytes: whole pages where it is a share of the memory.
+    mutating func resolvedBytes(_ memory: () throws(Errno) -> Int) -> Int {
+        switch size {
+        case .bytes(let count): return count.bytes
+        case .percent(let thousandths):
+            do throws(Errno) {
+                let share = try memory().multipliedFullWidth(by: thousandths)
+                let bytes = 100_000.dividingFullWidth(share).quotient & ~4095
+                if bytes > 0 { return bytes }
+                fault(
+                    "--size: the share of the memory is less than a page: name the size in bytes, such as 64M"
+                )
+            } catch {
+                fault("cannot tell how much memory there is (\(error)): name the size in bytes, such as 64M")
+            }
+            return 0
+        }
+    }
+
+    mutating func apply(_ setting: Setting) {
+        let name = setting.name == "nr_inodes" ? "max_nodes" : setting.name
+        if let before = values[name], before.spelling != setting.spelling, before.value != setting.value {
+            fault("\(before.spelling) and \(setting.spelling) contradict each other: give one of them")
+            return
+        }
+        values[name] = setting
+        guard !applyWord(setting) else { return }
+        switch name {
+        case "size": size = read(setting, SizeArgument.init(parsing:)) ?? size
+        case "max_nodes": maxNodes = read(setting, CountArgument.parse) ?? maxNodes
+        case "promotion_limit":
+            storage.promotionLimitBytes = read(setting, ByteCount.init(parsing:))?.bytes
+        case "chunk_overhead":
+            let parse = { (text: String) throws(QuantityError) in
+                text == "0" ? 0 : try CountArgument.parse(text)
+            }
+            storage.chunkOverheadBytes = read(setting, parse) ?? 0
+        case "stop_timeout":
+            stopTimeoutMilliseconds = read(setting, DurationArgument.milliseconds) ?? 0
+        case "storage":
+            let kinds = Dictionary(
+                uniqueKeysWithValues: StoragePolicy.Kind.allCases.map { ($0.rawValue, $0) })
+            storage.kind = choose(setting, from: kinds) ?? .auto
+        case "node_limit_errno":
+            let choices = [
+                "EMFILE": Errno.tooManyOpenFiles, "ENOSPC": .noSpace, "EDQUOT": .diskQuotaExceeded,
+            ]
+            nodeLimitErrno = choose(setting, from: choices) ?? nodeLimitErrno
+        case "io": applyEngine(setting)
+        case "mode": mode = number(setting, radix: 8, most: 0o7777, example: "1777") ?? mode
+        case "uid": owner = number(setting, radix: 10, most: .max - 1, example: "1000") ?? owner
+        case "gid": group = number(setting, radix: 10, most: .max - 1, example: "1000") ?? group
+        case "fsname": applyName(setting)
+        default: refuseUnknown(setting)
+        }
+    }
+
+    /// Settings that are a bare word. Returns whether `setting` was one.
+    private mutating func applyWord(_ setting: Setting) -> Bool {
+        switch setting.name {
+        case "nonempty": acceptsNonEmpty = true
+        case "allow_other": allowsOthers = true
+        case "private": allowsOthers = false
+        case "ro", "noexec", "nosuid", "nodev": flags.insert(setting.name)
+        case "rw": flags.remove("ro")
+        case "exec": flags.remove("noexec")
+        case "suid", "dev":
+            guard isRoot else {
+                fault("\(setting.spelling) is for root only: leave it out")
+                return true
+            }
+            flags.remove("no\(setting.name)")
+        case let name where OptionList.isAccepted(name): return true
+        default: return false
+        }
+        if setting.value != nil { fault("\(setting.spelling) takes no value: write just '\(setting.name)'") }
+        return true
+    }
+
+    private mutating func applyEngine(_ setting: Setting) {
+        switch setting.value {
+        case "auto", "memory": return
+        case "strict", "passthrough":
+            let engine = setting.value ?? ""
+            fault(
+                "\(setting.spelling): the engine '\(engine)' is not built into this version: use 'memory' or 'auto'",
+                status: .mountFailed)
+        default: fault("\(setting.spelling): '\(setting.value ?? "")' is no engine: use 'auto' or 'memory'")
+        }
+    }
+
+    private mutating func applyName(_ setting: Setting) {
+        guard let value = setting.value, !value.isEmpty,
+            !value.contains(where: { $0.isNewline || $0 == "\0" })
+        else {
+            fault("\(setting.spelling) needs a name, such as fsname=scratch")
+            return
+        }
+        name = value
+    }
+
+    private mutating func refuseUnknown(_ setting: Setting) {
+        let hint = OptionList.nearest(to: setting.name).map { "did you mean '\($0)'?" }
+        fault("unknown option '\(setting.name)' in -o: \(hint ?? "'dmemfs help mount' lists what there is")")
+    }
+
+    private mutating func read<Value>(
+        _ setting: Setting, _ parse: (String) throws(QuantityError) -> Value
+    ) -> Value? {
+        do throws(QuantityError) {
+            return try parse(setting.value ?? "")
+        } catch {
+            fault("\(setting.spelling): \(error)")
+            return nil
+        }
+    }
+
+    private mutating func choose<Value>(_ setting: Setting, from choices: [String: Value]) -> Value? {
+        if let value = setting.value, let choice = choices[value] { return choice }
+        let names = choices.keys.sorted().joined(separator: ", ")
+        fault("\(setting.spelling): '\(setting.value ?? "")' is none of the choices: use one of \(names)")
+        return nil
+    }
+
+    private mutating func number(_ setting: Setting, radix: Int, most: UInt32, example: String) -> UInt32? {
+        if let value = setting.value, value.utf8.allSatisfy({ (0x30...0x39).contains($0) }),
+            let number = UInt32(value, radix: radix), number <= most
+        {
+            return number
+        }
+        let base = radix == 8 ? "an octal number" : "a number"
+        fault("\(setting.spelling): '\(setting.value ?? "")' is not \(base): write one such as \(example)")
+        return nil
+    }
+}

@@ -1,0 +1,80 @@
+import Basics
+import Glibc
+
+/// The processes that keep a mount busy, found in /proc without touching the mount.
+public enum Holders {
+    public struct Holder: Hashable, Sendable, CustomStringConvertible {
+        public let process: Int
+        public let command: String
+        /// What of the mount it uses, such as `working directory`.
+        public let use: String
+
+        public var description: String { "\(process) (\(command): \(use))" }
+    }
+
+    private static let links = [("cwd", "working directory"), ("root", "root directory"), ("exe", "program")]
+
+    /// Those that this user may see. Another user's processes are hidden from all but root.
+    public static func of(_ path: String) -> [Holder] {
+        do throws(Errno) {
+            // Who asks may stand in the mount as well, but it is not what keeps it busy for others.
+            let processes = try Files.names(in: "/proc").compactMap { Int($0) }.filter { $0 != Int(getpid()) }
+            return processes.sorted().compactMap { holder($0, of: path) }
+        } catch {
+            return []
+        }
+    }
+
+    /// `held by 12 (tail: open file), 14 (bash: working directory)`, or that nobody can be seen.
+    public static func summary(of path: String) -> String {
+        let holders = of(path)
+        guard !holders.isEmpty else { return "held by a process that this user cannot see" }
+        let shown = holders.prefix(8).map(\.description).joined(separator: ", ")
+        return "held by \(shown)\(holders.count > 8 ? " and \(holders.count - 8) more" : "")"
+    }
+
+    private static func holder(_ process: Int, of path: String) -> Holder? {
+        let folder = "/proc/\(process)"
+        for (name, use) in links where leads("\(folder)/\(name)", into: path) {
+            return Holder(process: process, command: command(of: folder), use: use)
+        }
+        do throws(Errno) {
+            for name in try Files.names(in: "\(folder)/fd") where leads("\(folder)/fd/\(name)", into: path) {
+                return Holder(process: process, command: command(of: folder), use: "open file")
+            }
+            let mappings = try Files.text(of: "\(folder)/maps")
+            for line in mappings.split(separator: "\n") {
+                // The sixth field is the path, and the only one that may hold a space.
+                let fields = line.split(separator: " ", maxSplits: 5)
+                if fields.count == 6, isBelow(String(fields[5]), path) {
+                    return Holder(process: process, command: command(of: folder), use: "mapped file")
+                }
+            }
+        } catch {
+            // It ended meanwhile, or is hidden from us.
+            return nil
+        }
+        return nil
+    }
+
+    private static func leads(_ link: String, into path: String) -> Bool {
+        do throws(Errno) {
+            return isBelow(try Files.link(link), path)
+        } catch {
+            return false
+        }
+    }
+
+    private static func isBelow(_ name: String, _ path: String) -> Bool {
+        name == path || name.hasPrefix("\(path)/") || name.hasPrefix("\(path) (")
+    }
+
+    private static func command(of folder: String) -> String {
+        do throws(Errno) {
+            let name = try Files.text(of: "\(folder)/comm")
+            return String(name.prefix { !$0.isNewline })
+        } catch {
+            return "?"
+        }
+    }
+}

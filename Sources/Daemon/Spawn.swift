@@ -1,0 +1,62 @@
+import Basics
+import Glibc
+
+/// Another program, started without fork(2): the Swift runtime does not survive one.
+enum Spawn {
+    /// Starts `path`, found along PATH where it has no slash, with `arguments`, the first of them its name.
+    ///
+    /// The child begins with no signal held back and with `passed` as its descriptor 3. With `silently` its output
+    /// goes nowhere.
+    static func start(
+        _ path: String, _ arguments: [String], passing passed: Int32? = nil, silently: Bool = false
+    ) throws(Errno) -> pid_t {
+        var actions = unsafe posix_spawn_file_actions_t()
+        var attributes = posix_spawnattr_t()
+        unsafe posix_spawn_file_actions_init(&actions)
+        unsafe posix_spawnattr_init(&attributes)
+        defer {
+            unsafe posix_spawn_file_actions_destroy(&actions)
+            unsafe posix_spawnattr_destroy(&attributes)
+        }
+        if silently {
+            for stream in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] {
+                unsafe posix_spawn_file_actions_addopen(&actions, stream, "/dev/null", O_RDWR, 0)
+            }
+        }
+        if let passed { unsafe posix_spawn_file_actions_adddup2(&actions, passed, 3) }
+        var none = sigset_t()
+        unsafe sigemptyset(&none)
+        unsafe posix_spawnattr_setsigmask(&attributes, &none)
+        unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
+        var texts: [UnsafeMutablePointer<CChar>?] = unsafe arguments.map { unsafe strdup($0) } + [nil]
+        defer { unsafe texts.forEach { unsafe free($0) } }
+        var child = pid_t()
+        let failure = unsafe posix_spawnp(&child, path, &actions, &attributes, &texts, environ)
+        guard failure == 0 else { throw Errno(rawValue: failure) }
+        return child
+    }
+
+    /// How a child ended: its exit code, or the signal that ended it.
+    enum Ending: Equatable {
+        case exited(Int32)
+        case killed(Int32)
+    }
+
+    /// Waits until `child` ends.
+    static func wait(for child: pid_t) throws(Errno) -> Ending {
+        var status: Int32 = 0
+        while unsafe waitpid(child, &status, 0) < 0 {
+            guard errno == EINTR else { throw Errno(rawValue: errno) }
+        }
+        let signal = status & 0x7f
+        return signal == 0 ? .exited(status >> 8 & 0xff) : .killed(signal)
+    }
+
+    /// Runs `path` to its end and returns its exit code; 128 and the signal where one ended it.
+    static func run(_ path: String, _ arguments: [String]) throws(Errno) -> Int32 {
+        switch try wait(for: try start(path, arguments, silently: true)) {
+        case .exited(let code): return code
+        case .killed(let signal): return 128 + signal
+        }
+    }
+}

@@ -1,0 +1,87 @@
+import ArgumentParser
+import Basics
+import Daemon
+import Glibc
+import Logging
+
+struct MountCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "mount", abstract: "Mount a bounded in-memory filesystem on a directory.",
+        discussion: "Returns when the mount can be used; the daemon goes on in the background.")
+
+    @Argument(help: "The directory to mount on.")
+    var mountpoint: String
+
+    @Flag(name: [.customShort("f"), .long], help: "Serve in the foreground, for units and containers.")
+    var foreground = false
+
+    @Option(help: "The limit: 512M, 2G, or a share of the memory such as 25%. (default: 25%)")
+    var size: String?
+
+    @Option(help: "The most files, directories and other nodes: 1000, 64k, 1m. (default: no such limit)")
+    var maxNodes: String?
+
+    @Option(help: "How the node too many fails: EMFILE, ENOSPC or EDQUOT. (default: EMFILE)")
+    var nodeLimitErrno: String?
+
+    @Option(help: "How file contents are kept: auto, sequential or random_access. (default: auto)")
+    var storage: String?
+
+    @Option(help: "What each chunk of a sequential file costs, in bytes. (default: 128)")
+    var chunkOverhead: String?
+
+    @Option(help: "Refuse to make files larger than this random-access. (default: none are refused)")
+    var promotionLimit: String?
+
+    @Option(help: "The engine: auto or memory. (default: auto)")
+    var io: String?
+
+    @Option(help: "How long a stop waits for those who use the mount: 20s, 500ms, 2m. (default: 20s)")
+    var stopTimeout: String?
+
+    @Flag(help: "Make the directory if it is missing.")
+    var mkdir = false
+
+    @Option(
+        name: .customShort("o", allowingJoined: true),
+        help: ArgumentHelp("Settings as mount(8) and fstab spell them, between commas.", valueName: "list"))
+    var lists: [String] = []
+
+    @Option(help: .private)
+    var readyFd: Int32?
+
+    /// The flags in the vocabulary of `-o`.
+    private var flags: [Setting] {
+        let values = [
+            ("size", size), ("max_nodes", maxNodes), ("node_limit_errno", nodeLimitErrno),
+            ("storage", storage), ("chunk_overhead", chunkOverhead), ("promotion_limit", promotionLimit),
+            ("io", io), ("stop_timeout", stopTimeout),
+        ]
+        return values.compactMap { name, value in
+            guard let value else { return nil }
+            let spelling = "--" + name.replacing("_", with: "-")
+            return Setting(name: name, value: value, spelling: spelling)
+        }
+    }
+
+    func run() throws {
+        let readiness = Readiness(readyDescriptor: readyFd)
+        let request = MountRequest(
+            mountpoint: mountpoint, settings: lists.flatMap { OptionList.settings(in: $0) } + flags,
+            makesMountpoint: mkdir)
+        do {
+            let configuration = try Configuration(validating: request, asUser: geteuid(), group: getegid())
+            guard foreground else {
+                throw ExitCode(try Background.start(CommandLine.arguments))
+            }
+            let log = Logger(label: "dmemfs") { _ in LineLog() }
+            throw ExitCode(try Daemon.run(configuration, readiness: readiness, log: log))
+        } catch let error as ConfigurationError {
+            readiness.failed(error.faults.map(\.description), status: error.status)
+            throw ExitCode(error.status.rawValue)
+        } catch let failure as Failure {
+            readiness.failed([failure.description], status: failure.status)
+            throw ExitCode(failure.status.rawValue)
+        }
+    }
+}
