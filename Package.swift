@@ -77,7 +77,7 @@ let package = Package(
             path: "Tests/Support", swiftSettings: strict),
         test("AccountingTests", ["Accounting", "Telemetry", "Basics", system]),
         test("StorageTests", ["Storage", "Accounting", "Basics", system]),
-        test("TreeTests", ["Tree", "Storage", "Accounting", "Basics", "CLinux", system]),
+        test("TreeTests", ["Serving", "Tree", "Storage", "Accounting", "Basics", "CLinux", system]),
         test("FuseTests", ["Fuse", "Serving", "Tree", "Storage", "Accounting", "Basics", "CLinux", system]),
         test("MountTests", ["dmemfs", "Basics", "CLinux", system]),
         test("DaemonTests", ["dmemfs", "Daemon", "Control", "Basics", "CLinux", system]),

@@ -11,7 +11,9 @@ package struct Generator: Sendable {
     /// The seed that DMEMFS_SEED names, or `usual`.
     package static func seed(usual: UInt64) -> UInt64 {
         guard let text = unsafe getenv("DMEMFS_SEED") else { return usual }
-        guard let seed = unsafe UInt64(String(cString: text)) else { preconditionFailure("DMEMFS_SEED is no number") }
+        guard let seed = unsafe UInt64(String(cString: text)) else {
+            preconditionFailure("DMEMFS_SEED is no number")
+        }
         return seed
     }
 
