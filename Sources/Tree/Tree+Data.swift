@@ -89,7 +89,9 @@ extension Tree {
     public func copyRange(
         from source: NodeID, at sourceOffset: Int64, to target: NodeID, at targetOffset: Int64, count: Int
     ) throws(Errno) -> Int {
-        let wanted = min(count, Tree.copyLimitBytes)
+        // The source ends where it ends now: a copy within one file must not chase its own tail.
+        let size = try table.withState(source) { (state) throws(Errno) in state.size }
+        let wanted = min(count, Tree.copyLimitBytes, max(0, Int(size - max(0, sourceOffset))))
         _ = try Tree.end(of: wanted, at: sourceOffset)
         _ = try Tree.end(of: wanted, at: targetOffset)
         if source == target, abs(sourceOffset - targetOffset) < Int64(count) { throw .invalidArgument }
