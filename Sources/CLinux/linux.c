@@ -1,6 +1,7 @@
 #include "CLinux.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <stddef.h>
 #include <string.h>
@@ -8,13 +9,18 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
+
+const long linux_utime_now = UTIME_NOW;
+const long linux_utime_omit = UTIME_OMIT;
 
 void linux_futex_wait(const uint32_t *address, uint32_t expected) {
     syscall(SYS_futex, address, FUTEX_WAIT_PRIVATE, expected, NULL, NULL, 0);
@@ -93,9 +99,9 @@ int linux_socket_accept(int listener) {
     return connection >= 0 ? connection : -errno;
 }
 
-ssize_t linux_socket_send(int socket, const void *bytes, size_t count) {
+int linux_socket_send(int socket, const void *bytes, size_t count) {
     ssize_t sent = send(socket, bytes, count, MSG_NOSIGNAL);
-    return sent >= 0 ? sent : -errno;
+    return sent >= 0 ? (int)sent : -errno;
 }
 
 struct linux_peer linux_socket_peer(int socket) {

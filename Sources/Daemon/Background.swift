@@ -1,5 +1,4 @@
 import Basics
-import CLinux
 import Glibc
 
 /// Starts the daemon behind the caller's back, and waits until its mount is usable or it has said why not.
@@ -15,7 +14,9 @@ public enum Background {
     /// - Parameter arguments: of the whole command line, the program's name and the verb before all.
     public static func start(_ arguments: [String]) throws(Failure) -> Int32 {
         var ends: [Int32] = [-1, -1]
-        guard unsafe pipe2(&ends, O_CLOEXEC) == 0 else { throw cannotStart(Errno(rawValue: errno)) }
+        guard unsafe pipe(&ends) == 0 else { throw cannotStart(Errno(rawValue: errno)) }
+        // This process has one thread: nobody else starts a program in between.
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         let child: pid_t
         do throws(Errno) {
             let inner = arguments.prefix(2) + ["--foreground", "--ready-fd", "3"] + arguments.dropFirst(2)

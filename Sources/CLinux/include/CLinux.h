@@ -2,27 +2,29 @@
 #ifndef DMEMFS_CLINUX_H
 #define DMEMFS_CLINUX_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#include <fcntl.h>
+// No system header but these two: with _GNU_SOURCE others would differ from what Swift's Glibc module saw.
+#include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <sys/stat.h>
-#include <sys/types.h>
-#include <sys/xattr.h>
-#include <unistd.h>
 
 /// utimensat(2): set the time to the present one.
-static const long linux_utime_now = UTIME_NOW;
+extern const long linux_utime_now;
 /// utimensat(2): leave the time as it is.
-static const long linux_utime_omit = UTIME_OMIT;
+extern const long linux_utime_omit;
 
 /// Waits until the word at `address` no longer holds `expected`, or until woken. May wake without cause.
 void linux_futex_wait(const uint32_t *_Nonnull address, uint32_t expected);
 
 /// Wakes at most one thread that waits on the word at `address`.
 void linux_futex_wake_one(const uint32_t *_Nonnull address);
+
+/// Tells the processor that the caller spins.
+static inline void linux_spin_hint(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("yield");
+#endif
+}
 
 /// Populates the pages of a private mapping for writing, in one call.
 ///
@@ -44,7 +46,7 @@ int linux_socket_connect(const char *_Nonnull path, int timeout_seconds);
 int linux_socket_accept(int listener);
 
 /// send(2) without SIGPIPE. Returns the count that was taken, or the negated errno.
-ssize_t linux_socket_send(int socket, const void *_Nonnull bytes, size_t count);
+int linux_socket_send(int socket, const void *_Nonnull bytes, size_t count);
 
 /// Who is at the other end of a connected unix socket, as the kernel recorded it at connect or listen.
 struct linux_peer {

@@ -1,0 +1,61 @@
+public import Basics
+import Synchronization
+import Telemetry
+
+/// Who may have how many nodes: files, directories, symlinks, devices, pipes and sockets each count one.
+///
+/// Invariant: `used <= limit`. Atomics without a lock, relaxed as in `QuotaLedger`.
+public final class NodeBudget: Sendable {
+    /// nil: only the bytes bound the nodes.
+    public let limit: Int?
+    private let refusalErrno: Errno
+    private let used = Atomic<Int>(0)
+    private let refusals: RefusalCounts
+
+    public init(limit: Int?, refusing refusalErrno: Errno, refusals: RefusalCounts = RefusalCounts()) {
+        self.limit = limit
+        self.refusalErrno = refusalErrno
+        self.refusals = refusals
+    }
+
+    public var usedNodes: Int { used.load(ordering: .relaxed) }
+
+    /// Sets one node aside, or throws the mount's node-limit errno and changes nothing.
+    public func reserve() throws(Errno) -> NodeReservation {
+        let most = limit ?? Int.max
+        var seen = used.load(ordering: .relaxed)
+        while true {
+            guard seen < most else {
+                refusals.nodes.add()
+                throw refusalErrno
+            }
+            let (won, now) = used.weakCompareExchange(expected: seen, desired: seen + 1, ordering: .relaxed)
+            if won { return NodeReservation(of: self) }
+            seen = now
+        }
+    }
+
+    /// A node that had been committed is gone.
+    public func giveBack() {
+        let before = used.wrappingSubtract(1, ordering: .relaxed).oldValue
+        precondition(before > 0, "more nodes were given back than were taken")
+    }
+}
+
+/// One node set aside: committed when it exists, returned on `deinit` when it does not come to be.
+public struct NodeReservation: ~Copyable {
+    private let budget: NodeBudget
+    private var isCommitted = false
+
+    init(of budget: NodeBudget) {
+        self.budget = budget
+    }
+
+    public consuming func commit() {
+        isCommitted = true
+    }
+
+    deinit {
+        if !isCommitted { budget.giveBack() }
+    }
+}

@@ -1,0 +1,83 @@
+import CLinux
+import Synchronization
+
+/// A lock of four bytes: one futex word, without the value that it guards.
+///
+/// `Lock` below owns its value and is what most code wants. An inode, of which there are millions, keeps the bare word
+/// beside its state. Why not `Synchronization.Mutex`: its slow path is not instrumented, so that the thread sanitizer
+/// reports races that are none. Not recursive: a second `lock()` by the holder waits for ever.
+@safe public struct LockWord: ~Copyable, Sendable {
+    /// 0: free; 1: held; 2: held, and somebody may be waiting.
+    private let word = Atomic<UInt32>(0)
+
+    public init() {}
+
+    public borrowing func lock() {
+        // Relaxed on failure: the slow path looks again.
+        if word.compareExchange(expected: 0, desired: 1, successOrdering: .acquiring, failureOrdering: .relaxed).exchanged {
+            return
+        }
+        lockSlowly()
+    }
+
+    public borrowing func unlock() {
+        if word.exchange(0, ordering: .releasing) == 2 {
+            unsafe withFutex { unsafe linux_futex_wake_one($0) }
+        }
+    }
+
+    private borrowing func lockSlowly() {
+        // Holders keep a lock for about a microsecond: a short spin saves most system calls.
+        for _ in 0..<64 {
+            if word.load(ordering: .relaxed) == 0,
+                word.compareExchange(
+                    expected: 0, desired: 1, successOrdering: .acquiring, failureOrdering: .relaxed
+                ).exchanged
+            {
+                return
+            }
+            spinHint()
+        }
+        while word.exchange(2, ordering: .acquiring) != 0 {
+            unsafe withFutex { unsafe linux_futex_wait($0, 2) }
+        }
+    }
+
+    /// Lends the address of the word. It is stable: an `Atomic` cannot be copied, and nobody moves a lock in use.
+    @unsafe private borrowing func withFutex(_ body: (UnsafePointer<UInt32>) -> Void) {
+        unsafe withUnsafePointer(to: word) { unsafe body(UnsafeRawPointer($0).assumingMemoryBound(to: UInt32.self)) }
+    }
+}
+
+/// Tells the processor that this is a spin, so that the other thread on the core gets on.
+@inline(__always)
+private func spinHint() {
+    linux_spin_hint()
+}
+
+/// A value that can be reached only while its lock is held.
+@safe public struct Lock<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
+    @usableFromInline let word = LockWord()
+    /// Of its own, so that the value has one address while the lock itself may still be moved into place.
+    @usableFromInline let storage: UnsafeMutablePointer<Value>
+
+    public init(_ value: consuming Value) {
+        unsafe storage = .allocate(capacity: 1)
+        unsafe storage.initialize(to: value)
+    }
+
+    deinit {
+        unsafe storage.deinitialize(count: 1)
+        unsafe storage.deallocate()
+    }
+
+    /// Runs `body` with the value while the lock is held.
+    @inlinable
+    public borrowing func withLock<Result: ~Copyable, Failure: Error>(
+        _ body: (inout Value) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        word.lock()
+        defer { word.unlock() }
+        return unsafe try body(&storage.pointee)
+    }
+}

@@ -1,0 +1,165 @@
+public import Basics
+import CLinux
+import Glibc
+
+/// The memory of one mount: pages for the bytes of files, and a heap of blocks for everything smaller.
+///
+/// Nothing here is charged: whoever takes memory has reserved its cost before, and commits it after. Every call may
+/// fail with `.noSpace` where the operating system refuses memory; it has then changed nothing.
+/// Locks: rank 3, the pages' and the blocks', never both at once.
+///
+/// Sendable without the compiler's proof: the addresses never change, and what lies behind them is guarded by the two
+/// locks or by the lock of the inode that owns it.
+@safe public final class Memory: @unchecked Sendable {
+    public let policy: StoragePolicy
+    private let pages: Lock<PageArena>
+    private let blocks: Lock<BlockHeap>
+    private let pageBase: UnsafeMutableRawPointer
+    private let blockBase: UnsafeMutableRawPointer
+    /// Where `BlockHeap` describes its pages. The class of a block's page does not change while the block lives.
+    private let blockPages: UnsafeMutablePointer<BlockHeap.Page>
+    /// A range that reads as zeros and costs nothing: it is never written.
+    private let zeros: ReservedMemory
+    static let zeroBytes = 1 << 20
+    /// Which bits of a name's hash count. A test takes fewer, so that names collide.
+    let nameHashMask: UInt64
+
+    /// - Parameters:
+    ///   - addressBytes: how many bytes of addresses to reserve for each of the two arenas.
+    ///   - nameHashBits: 0 to 54.
+    public init(
+        policy: StoragePolicy, addressBytes: Int, nameHashBits: Int = NameMap.hashBits
+    ) throws(Errno) {
+        nameHashMask = (1 << UInt64(nameHashBits)) - 1
+        let arena = try PageArena(bytes: addressBytes, keptBytes: policy.keptFreeBytes)
+        let heap = try BlockHeap(bytes: addressBytes, keptBytes: policy.keptFreeBytes / 4)
+        var zeros = try ReservedMemory(bytes: Memory.zeroBytes)
+        try zeros.makeUsable(through: Memory.zeroBytes)
+        self.policy = policy
+        unsafe pageBase = arena.address(of: 0)
+        unsafe blockBase = heap.address(0)
+        unsafe blockPages = heap.page(0)
+        pages = Lock(arena)
+        blocks = Lock(heap)
+        self.zeros = zeros
+    }
+
+    @inline(__always)
+    func address(ofPage page: UInt32) -> UnsafeMutableRawPointer {
+        unsafe pageBase + Int(page) * PageArena.pageBytes
+    }
+
+    @inline(__always)
+    func address(ofBlock location: UInt64) -> UnsafeMutableRawPointer {
+        unsafe blockBase + Int(location)
+    }
+
+    var zeroAddress: UnsafeMutableRawPointer { unsafe zeros.base }
+
+    /// How many bytes the block has room for; 0 for none.
+    func capacity(ofBlock location: UInt64) -> Int {
+        guard location != 0 else { return 0 }
+        let page = unsafe blockPages + Int(location >> 12)
+        return unsafe BlockHeap.capacity(class: page.pointee.sizeClass, largePages: page.pointee.next)
+    }
+
+    /// What a block of that capacity costs; 0 for none.
+    func cost(ofBlock location: UInt64) -> Int {
+        location == 0 ? 0 : BlockHeap.cost(capacity(ofBlock: location))
+    }
+
+    func allocate(_ bytes: Int) throws(Errno) -> SpareBlock {
+        let location = try blocks.withLock { (heap) throws(Errno) in try heap.allocate(bytes) }
+        return SpareBlock(location, of: self)
+    }
+
+    /// A block, or nil where the system refuses memory: for what is only better, not needed.
+    func allocateIfPossible(_ bytes: Int) -> UInt64? {
+        do {
+            return try allocate(bytes).keep()
+        } catch {
+            return nil
+        }
+    }
+
+    func free(_ location: UInt64) {
+        blocks.withLock { $0.free(location) }
+    }
+
+    /// Takes `count` pages. Where many are fresh, they are populated in one call, which can fail where touching cannot.
+    func takePages(_ count: Int) throws(Errno) -> PageStash {
+        var stash = PageStash(of: self)
+        while stash.count < count {
+            let missing = count - stash.count
+            let run = try pages.withLock { (arena) throws(Errno) in try arena.takeRun(upTo: missing) }
+            stash.add(run)
+            if !run.isDirty, run.count >= 4 {
+                let result = unsafe linux_populate_write(address(ofPage: run.first), run.count * PageArena.pageBytes)
+                // EINVAL: a kernel before 5.14; touching will do.
+                if result != 0, result != EINVAL { throw .noSpace }
+            }
+        }
+        return stash
+    }
+
+    func freePages(_ first: UInt32, count: Int) {
+        pages.withLock { $0.release(first, count: count) }
+    }
+}
+
+/// A block that was taken from the heap and has no owner yet: freed on `deinit` unless it is kept.
+struct SpareBlock: ~Copyable {
+    private let memory: Memory
+    private var place: UInt64
+
+    init(_ place: UInt64, of memory: Memory) {
+        self.memory = memory
+        self.place = place
+    }
+
+    var location: UInt64 { place }
+
+    /// Hands the block to its owner.
+    consuming func keep() -> UInt64 {
+        let kept = place
+        place = 0
+        return kept
+    }
+
+    deinit {
+        if place != 0 { memory.free(place) }
+    }
+}
+
+/// Pages that were taken and have no owner yet: those not handed out are freed on `deinit`.
+struct PageStash: ~Copyable {
+    private let memory: Memory
+    /// Runs behind the current one. Empty, and so without memory of its own, for all but large and scattered requests.
+    private var later: [PageRun] = []
+    private var current = PageRun(first: 0, count: 0, isDirty: false)
+    private(set) var count = 0
+
+    init(of memory: Memory) {
+        self.memory = memory
+    }
+
+    mutating func add(_ run: PageRun) {
+        if count == 0 { current = run } else { later.append(run) }
+        count += run.count
+    }
+
+    /// Hands out one page, and says whether it may hold old bytes.
+    mutating func next() -> (page: UInt32, isDirty: Bool) {
+        if current.count == 0 { current = later.removeFirst() }
+        let page = current.first
+        current.first += 1
+        current.count -= 1
+        count -= 1
+        return (page, current.isDirty)
+    }
+
+    deinit {
+        if current.count > 0 { memory.freePages(current.first, count: current.count) }
+        for run in later { memory.freePages(run.first, count: run.count) }
+    }
+}
