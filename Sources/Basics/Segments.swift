@@ -22,9 +22,36 @@ public import Glibc
     public borrowing func copied() -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(byteCount)
-        for unsafe vector in unsafe vectors {
+        for index in unsafe vectors.indices {
+            let vector = unsafe vectors[index]
             unsafe bytes.append(contentsOf: UnsafeRawBufferPointer(start: vector.iov_base, count: vector.iov_len))
         }
         return bytes
+    }
+}
+
+extension Array where Element == UInt8 {
+    /// Lends the bytes as a raw span, which a caller without unsafe code cannot make itself.
+    @inlinable
+    public func withRawSpan<Result: ~Copyable, Failure: Error>(
+        _ body: (RawSpan) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try body(unsafe span.bytes)
+    }
+}
+
+extension RawSpan {
+    @inlinable
+    public func byte(at offset: Int) -> UInt8 {
+        precondition(offset >= 0 && offset < byteCount)
+        return unsafe unsafeLoad(fromByteOffset: offset, as: UInt8.self)
+    }
+
+    public func hasPrefix(_ prefix: StaticString) -> Bool {
+        guard byteCount >= prefix.utf8CodeUnitCount else { return false }
+        for offset in 0..<prefix.utf8CodeUnitCount where unsafe byte(at: offset) != prefix.utf8Start[offset] {
+            return false
+        }
+        return true
     }
 }

@@ -6,6 +6,9 @@
 #include "session.h"
 #include "protocol.h"
 
+const int32_t shim_seek_data = SEEK_DATA;
+const int32_t shim_seek_hole = SEEK_HOLE;
+
 #include <errno.h>
 #include <string.h>
 
@@ -19,7 +22,8 @@ static void *context_of(fuse_req_t request) {
 
 /// Whether `count` bytes from `start` on are part of the frame that is served.
 static bool in_frame(const void *start, size_t count) {
-    return count <= (size_t)(shim_frame.end - (const char *)start);
+    const char *first = start;
+    return first <= shim_frame.end && count <= (size_t)(shim_frame.end - first);
 }
 
 static void forward_init(void *session, struct fuse_conn_info *connection) {

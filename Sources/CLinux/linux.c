@@ -99,9 +99,9 @@ int linux_socket_accept(int listener) {
     return connection >= 0 ? connection : -errno;
 }
 
-int linux_socket_send(int socket, const void *bytes, size_t count) {
+long linux_socket_send(int socket, const void *bytes, size_t count) {
     ssize_t sent = send(socket, bytes, count, MSG_NOSIGNAL);
-    return sent >= 0 ? (int)sent : -errno;
+    return sent >= 0 ? sent : -errno;
 }
 
 struct linux_peer linux_socket_peer(int socket) {

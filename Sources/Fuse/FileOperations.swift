@@ -27,8 +27,10 @@ public protocol FileOperations: AnyObject, Sendable {
         _ name: RawSpan, in parent: NodeID, mode: UInt32, device: UInt32, by caller: Caller
     ) throws(Errno) -> Entry
 
-    func makeDirectory(_ name: RawSpan, in parent: NodeID, mode: UInt32, by caller: Caller) throws(Errno)
-        -> Entry
+    /// Makes a directory. Here, in `create` and in `makeTemporary`, `mode` has permission bits alone.
+    func makeDirectory(
+        _ name: RawSpan, in parent: NodeID, mode: UInt32, by caller: Caller
+    ) throws(Errno) -> Entry
 
     func makeSymlink(
         _ name: RawSpan, in parent: NodeID, to target: RawSpan, by caller: Caller

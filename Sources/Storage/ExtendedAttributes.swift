@@ -35,12 +35,18 @@ import Glibc
 
     /// Lends each name, the youngest first.
     public func forEachName(in memory: Memory, _ body: (RawSpan) -> Void) {
-        var place = first
-        while place != 0 {
+        forEachBlock(in: memory) { place in
             let block = unsafe memory.address(ofBlock: place)
             let nameBytes = unsafe Int(block.load(fromByteOffset: 12, as: UInt8.self))
             unsafe body(UnsafeRawBufferPointer(start: block + Self.headerBytes, count: nameBytes).bytes)
-            unsafe place = block.load(as: UInt64.self)
+        }
+    }
+
+    func forEachBlock(in memory: Memory, _ body: (UInt64) -> Void) {
+        var place = first
+        while place != 0 {
+            body(place)
+            unsafe place = memory.address(ofBlock: place).load(as: UInt64.self)
         }
     }
 

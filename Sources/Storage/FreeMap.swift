@@ -85,6 +85,11 @@ public import Basics
         lowestWord = min(lowestWord, range.lowerBound / 64)
     }
 
+    /// Whether a unit is taken; it must be below one that has been taken at some time.
+    public func isTaken(_ unit: Int) -> Bool {
+        self[leaf: unit / 64] >> UInt64(unit % 64) & 1 == 1
+    }
+
     /// Whether none of the 64-unit words that cover `range` has a unit taken; `range` must be of whole words.
     public func isFree(_ range: Range<Int>) -> Bool {
         for word in (range.lowerBound / 64)..<(range.upperBound / 64) where self[leaf: word] != 0 { return false }

@@ -1,6 +1,8 @@
 public import Accounting
 public import Basics
 public import Storage
+import Synchronization
+import Telemetry
 
 /// What a tree is made with.
 public struct TreeConfiguration: Sendable {
@@ -10,22 +12,139 @@ public struct TreeConfiguration: Sendable {
     public var rootMode: UInt32
     public var rootOwner: UInt32
     public var rootGroup: UInt32
+    public var clock: Clock
+    /// How many bits of a name's hash count: a test takes fewer, so that names collide.
+    public var nameHashBits = NameMap.hashBits
 
     public init(
         limits: Limits, storage: StoragePolicy = StoragePolicy(), rootMode: UInt32 = 0o1777, rootOwner: UInt32 = 0,
-        rootGroup: UInt32 = 0
+        rootGroup: UInt32 = 0, clock: Clock = .system
     ) {
         self.limits = limits
         self.storage = storage
         self.rootMode = rootMode
         self.rootOwner = rootOwner
         self.rootGroup = rootGroup
+        self.clock = clock
     }
 }
 
+/// The filesystem: names, nodes and bytes under one limit, with the semantics of POSIX and without FUSE.
+///
+/// Every operation is one call, may be made from any thread, and changes nothing when it throws: what it needs is
+/// reserved before the first change. Permissions are the kernel's business; it asks only for what is permitted.
+///
+/// Locks, in the order in which they may be taken: `namespace`, then one inode's, then those of `Memory`. Names and link
+/// counts change only under the first; no data is copied under it.
 public final class Tree: Sendable {
-    /// Throws `.noSpace` where the limit does not hold even the root.
-    public init(_ configuration: TreeConfiguration) throws(Errno) {}
+    let configuration: TreeConfiguration
+    let memory: Memory
+    let ledger: QuotaLedger
+    let budget: NodeBudget
+    let refusals: RefusalCounts
+    let table: InodeTable
+    /// Rank 1.
+    let namespace: Lock<InodeTable.Allocation>
+    /// What nodes without a name keep, in bytes.
+    let orphanBytes = Atomic<Int>(0)
 
-    public var usage: Usage { Usage() }
+    /// The longest that a file can be: the kernel's own bound for offsets.
+    static let largestFileBytes = Int64.max
+
+    /// Throws `.noSpace` where the limit does not hold even the root, or no addresses are to be had.
+    public init(_ configuration: TreeConfiguration) throws(Errno) {
+        self.configuration = configuration
+        refusals = RefusalCounts()
+        ledger = QuotaLedger(limitBytes: configuration.limits.bytes, refusals: refusals)
+        budget = NodeBudget(
+            limit: configuration.limits.nodes, refusing: configuration.limits.nodeLimitErrno, refusals: refusals)
+        let addressBytes = Tree.addressBytes(for: configuration.limits)
+        memory = try Memory(
+            policy: configuration.storage, addressBytes: addressBytes, nameHashBits: configuration.nameHashBits)
+        var allocation = try InodeTable.Allocation(addressBytes: addressBytes)
+        let table = InodeTable(allocation)
+        let root = try Tree.makeRoot(configuration, memory, ledger, budget, table, &allocation)
+        precondition(root == .root, "the first node is not the root")
+        self.table = table
+        namespace = Lock(allocation)
+    }
+
+    /// Addresses cost nothing: four times the limit, so that scattered use always finds a row of free ones.
+    private static func addressBytes(for limits: Limits) -> Int {
+        min(max(limits.bytes, 1 << 34) * 4, 1 << 44)
+    }
+
+    private static func makeRoot(
+        _ configuration: TreeConfiguration, _ memory: Memory, _ ledger: QuotaLedger, _ budget: NodeBudget,
+        _ table: InodeTable, _ allocation: inout InodeTable.Allocation
+    ) throws(Errno) -> NodeID {
+        let node = try budget.reserve()
+        let reservation = try ledger.reserve(InodeTable.slotCost)
+        var charge = Charge(to: ledger)
+        reservation.commit(into: &charge, data: 0, metadata: InodeTable.slotCost)
+        let now = Timestamp32(configuration.clock.now())
+        let state = Inode.State(
+            links: 2, size: 0, body: .directory(Inode.Directory(parent: .root)),
+            mode: FileKind.directory.rawValue | configuration.rootMode & 0o7777, owner: configuration.rootOwner,
+            group: configuration.rootGroup, accessed: now, modified: now, changed: now, charge: charge)
+        let root = try table.add(state, memory, &allocation)
+        // The kernel never forgets the root.
+        try table.addLookup(root, allocation)
+        node.commit()
+        return root
+    }
+
+    /// What the tree holds and what it has refused.
+    public var usage: Usage {
+        var usage = Usage()
+        usage.limitBytes = ledger.limitBytes
+        usage.usedBytes = ledger.usedBytes
+        usage.dataBytes = ledger.dataBytes
+        usage.metadataBytes = usage.usedBytes - usage.dataBytes
+        usage.peakBytes = ledger.peakBytes
+        usage.reservedBytes = ledger.reservedBytes
+        usage.maxNodes = budget.limit
+        usage.nodes = budget.usedNodes
+        usage.openUnlinkedBytes = orphanBytes.load(ordering: .relaxed)
+        usage.refusals.bytes = refusals.bytes.value
+        usage.refusals.nodes = refusals.nodes.value
+        usage.refusals.directory = refusals.directory.value
+        usage.refusals.storage = refusals.storage.value
+        usage.refusals.writeback = refusals.writeback.value
+        return usage
+    }
+
+    /// What statfs(2) reports: what is free is what can be written now.
+    public func statistics(of node: NodeID) throws(Errno) -> FilesystemStatistics {
+        _ = try table.attributes(of: node, in: memory)
+        let limit = ledger.limitBytes
+        let free = max(0, limit - ledger.usedBytes)
+        let nodes = budget.usedNodes
+        // Without a node limit the bytes bound the nodes: an empty file with a short name.
+        let freeNodes = budget.limit.map { max(0, $0 - nodes) } ?? free / (InodeTable.slotCost + 64)
+        return FilesystemStatistics(
+            blockBytes: 4096, blocks: UInt64(limit / 4096), freeBlocks: UInt64(free / 4096),
+            nodes: UInt64(nodes + freeNodes), freeNodes: UInt64(freeNodes))
+    }
+
+    /// Runs `change` on a node's state, and keeps the count of bytes without a name right.
+    func change<Result>(
+        _ node: NodeID, _ change: (inout Inode.State) throws(Errno) -> Result
+    ) throws(Errno) -> Result {
+        try table.withState(node) { (state) throws(Errno) in
+            let before = state.charge.bytes
+            let isOrphan = state.links == 0
+            let result = try change(&state)
+            if isOrphan { orphanBytes.wrappingAdd(state.charge.bytes - before, ordering: .relaxed) }
+            return result
+        }
+    }
+
+    /// Ends an inode that was taken out of the table. Outside of the namespace's lock: a large file takes a while.
+    func end(_ inode: consuming Inode?) {
+        guard var inode else { return }
+        if inode.state.links == 0 { orphanBytes.wrappingSubtract(inode.state.charge.bytes, ordering: .relaxed) }
+        inode.state.free(in: memory)
+        budget.giveBack()
+    }
 }

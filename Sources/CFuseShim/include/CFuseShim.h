@@ -1,8 +1,8 @@
 /// The boundary between libfuse and Swift, and the only header through which libfuse is seen.
 ///
 /// `shim_...` is provided in C. `shim_on_...` is provided in Swift, in the target Fuse, with
-/// `@c @implementation`, one function for each kind of request. Everything that depends on libfuse's version ends
-/// in this target.
+/// `@c @implementation`, one function for each kind of request. Everything that depends on libfuse's version
+/// ends in this target.
 ///
 /// Rules for every `shim_on_...`: `context` was given to `shim_session_create` and outlives the call; names
 /// and payloads are valid until the request is answered; names end with a NUL and are not checked. The
@@ -11,9 +11,7 @@
 #ifndef DMEMFS_CFUSESHIM_H
 #define DMEMFS_CFUSESHIM_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+// Not _GNU_SOURCE: the system headers must look here as they do to Swift's Glibc module.
 #define FUSE_USE_VERSION 312
 #include <fuse_lowlevel.h>
 #include <stdbool.h>
@@ -24,8 +22,8 @@
 #include <unistd.h>
 
 /// lseek(2): the next data, and the next hole.
-static const int32_t shim_seek_data = SEEK_DATA;
-static const int32_t shim_seek_hole = SEEK_HOLE;
+extern const int32_t shim_seek_data;
+extern const int32_t shim_seek_hole;
 
 /// The largest read or write that the kernel is offered, in bytes.
 #define SHIM_LARGEST_REQUEST 1048576

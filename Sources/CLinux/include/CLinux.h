@@ -46,7 +46,7 @@ int linux_socket_connect(const char *_Nonnull path, int timeout_seconds);
 int linux_socket_accept(int listener);
 
 /// send(2) without SIGPIPE. Returns the count that was taken, or the negated errno.
-int linux_socket_send(int socket, const void *_Nonnull bytes, size_t count);
+long linux_socket_send(int socket, const void *_Nonnull bytes, size_t count);
 
 /// Who is at the other end of a connected unix socket, as the kernel recorded it at connect or listen.
 struct linux_peer {

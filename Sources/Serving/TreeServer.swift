@@ -1,0 +1,141 @@
+public import Basics
+public import Fuse
+public import Tree
+
+/// Answers FUSE requests with a tree.
+///
+/// The two halves speak the same values, so that there is nothing to translate; what a mount counts of its requests
+/// will be counted here.
+public final class TreeServer: FileOperations {
+    private let tree: Tree
+
+    public init(_ tree: Tree) {
+        self.tree = tree
+    }
+
+    public func lookup(_ name: RawSpan, in parent: NodeID) throws(Errno) -> Entry {
+        try tree.lookup(name, in: parent)
+    }
+
+    public func forget(_ node: NodeID, count: UInt64) {
+        tree.forget(node, count: count)
+    }
+
+    public func attributes(of node: NodeID) throws(Errno) -> Attributes {
+        try tree.attributes(of: node)
+    }
+
+    public func setAttributes(_ changes: AttributeChanges, of node: NodeID) throws(Errno) -> Attributes {
+        try tree.setAttributes(changes, of: node)
+    }
+
+    public func readLink(_ node: NodeID, _ body: (RawSpan) -> Void) throws(Errno) {
+        try tree.readLink(node, body)
+    }
+
+    public func makeNode(
+        _ name: RawSpan, in parent: NodeID, mode: UInt32, device: UInt32, by caller: Caller
+    ) throws(Errno) -> Entry {
+        try tree.makeNode(name, in: parent, mode: mode, device: device, by: caller)
+    }
+
+    public func makeDirectory(
+        _ name: RawSpan, in parent: NodeID, mode: UInt32, by caller: Caller
+    ) throws(Errno) -> Entry {
+        try tree.makeDirectory(name, in: parent, mode: mode, by: caller)
+    }
+
+    public func makeSymlink(
+        _ name: RawSpan, in parent: NodeID, to target: RawSpan, by caller: Caller
+    ) throws(Errno) -> Entry {
+        try tree.makeSymlink(name, in: parent, to: target, by: caller)
+    }
+
+    public func create(
+        _ name: RawSpan, in parent: NodeID, mode: UInt32, exclusive: Bool, by caller: Caller
+    ) throws(Errno) -> Entry {
+        try tree.create(name, in: parent, mode: mode, exclusive: exclusive, by: caller)
+    }
+
+    public func makeTemporary(in parent: NodeID, mode: UInt32, by caller: Caller) throws(Errno) -> Entry {
+        try tree.makeTemporary(in: parent, mode: mode, by: caller)
+    }
+
+    public func link(_ node: NodeID, as name: RawSpan, in parent: NodeID) throws(Errno) -> Entry {
+        try tree.link(node, as: name, in: parent)
+    }
+
+    public func unlink(_ name: RawSpan, in parent: NodeID) throws(Errno) {
+        try tree.unlink(name, in: parent)
+    }
+
+    public func removeDirectory(_ name: RawSpan, in parent: NodeID) throws(Errno) {
+        try tree.removeDirectory(name, in: parent)
+    }
+
+    public func rename(
+        _ name: RawSpan, in parent: NodeID, to newName: RawSpan, in newParent: NodeID, flags: RenameFlags,
+        by caller: Caller
+    ) throws(Errno) {
+        try tree.rename(name, in: parent, to: newName, in: newParent, flags: flags, by: caller)
+    }
+
+    public func read(
+        _ node: NodeID, at offset: Int64, count: Int, _ body: (borrowing Segments) -> Void
+    ) throws(Errno) {
+        try tree.read(node, at: offset, count: count, body)
+    }
+
+    public func write(
+        _ bytes: RawSpan, to node: NodeID, at offset: Int64, droppingPrivileges: Bool
+    ) throws(Errno) -> Int {
+        try tree.write(bytes, to: node, at: offset, droppingPrivileges: droppingPrivileges)
+    }
+
+    public func allocate(_ node: NodeID, mode: AllocationMode, offset: Int64, count: Int64) throws(Errno) {
+        try tree.allocate(node, mode: mode, offset: offset, count: count)
+    }
+
+    public func seek(_ node: NodeID, from offset: Int64, to kind: SparseSeek) throws(Errno) -> Int64 {
+        try tree.seek(node, from: offset, to: kind)
+    }
+
+    public func copyRange(
+        from source: NodeID, at sourceOffset: Int64, to target: NodeID, at targetOffset: Int64, count: Int
+    ) throws(Errno) -> Int {
+        try tree.copyRange(from: source, at: sourceOffset, to: target, at: targetOffset, count: count)
+    }
+
+    public func list(
+        _ node: NodeID, after cookie: UInt64, counting: Bool,
+        _ body: (_ name: RawSpan, _ cookie: UInt64, _ entry: Entry) -> Bool
+    ) throws(Errno) {
+        try tree.list(node, after: cookie, counting: counting, body)
+    }
+
+    public func statistics(of node: NodeID) throws(Errno) -> FilesystemStatistics {
+        try tree.statistics(of: node)
+    }
+
+    public func setExtendedAttribute(
+        _ name: RawSpan, of node: NodeID, to value: RawSpan, _ setting: AttributeSetting, by caller: Caller
+    ) throws(Errno) {
+        try tree.setExtendedAttribute(name, of: node, to: value, setting, by: caller)
+    }
+
+    public func extendedAttribute(
+        _ name: RawSpan, of node: NodeID, by caller: Caller, _ body: (RawSpan) -> Void
+    ) throws(Errno) {
+        try tree.extendedAttribute(name, of: node, by: caller, body)
+    }
+
+    public func extendedAttributeNames(
+        of node: NodeID, by caller: Caller, _ body: (RawSpan) -> Void
+    ) throws(Errno) {
+        try tree.extendedAttributeNames(of: node, by: caller, body)
+    }
+
+    public func removeExtendedAttribute(_ name: RawSpan, of node: NodeID, by caller: Caller) throws(Errno) {
+        try tree.removeExtendedAttribute(name, of: node, by: caller)
+    }
+}

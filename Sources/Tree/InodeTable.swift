@@ -1,0 +1,154 @@
+import Basics
+import Storage
+import Synchronization
+
+/// The inodes, each in a slot that never moves: an ID is an index into it and a generation that guards reuse.
+///
+/// Finding an inode is two loads and a comparison, without a lock. Slots are taken and freed through `Namespace`, under
+/// its lock. A group of 256 free slots gives its memory back. The kernel promises not to use an ID after its last
+/// forget; should one be used all the same, its generation does not fit, and the answer is ESTALE.
+///
+/// Sendable without the compiler's proof: the address never changes, and each slot's content has its own lock.
+@safe final class InodeTable: @unchecked Sendable {
+    /// What a node's slot costs, in bytes, with its bit in the map of free slots.
+    static let slotCost = MemoryLayout<Inode>.stride + 1
+    private static let groupSlots = 256
+
+    private let base: UnsafeMutablePointer<Inode>
+    /// Slots below this one are usable memory.
+    private let usable = Atomic<Int>(0)
+
+    /// The part of the table that the namespace's lock guards: which slots are free, and the memory they lie in.
+    struct Allocation: ~Copyable {
+        fileprivate var memory: ReservedMemory
+        fileprivate var taken: FreeMap
+        fileprivate var nextNumber: UInt64 = 1
+
+        /// A table's worth of free slots in an address range of its own.
+        init(addressBytes: Int) throws(Errno) {
+            let memory = try ReservedMemory(bytes: addressBytes)
+            let capacity = min(memory.reservedBytes / MemoryLayout<Inode>.stride, Int(UInt32.max))
+            var taken = try FreeMap(capacity: capacity)
+            // Index 0 is never used: the root has index 1.
+            try taken.take(0..<1)
+            self.memory = memory
+            self.taken = taken
+        }
+
+        fileprivate mutating func takeSlot() throws(Errno) -> Int {
+            let range = try taken.takeRun(upTo: 1)
+            do {
+                try memory.makeUsable(through: range.upperBound * MemoryLayout<Inode>.stride)
+            } catch {
+                taken.release(range)
+                throw error
+            }
+            return range.lowerBound
+        }
+    }
+
+    init(_ allocation: borrowing Allocation) {
+        unsafe base = allocation.memory.base.assumingMemoryBound(to: Inode.self)
+    }
+
+    /// Puts a new inode into a free slot and returns its ID.
+    ///
+    /// Throws `.noSpace` where there is no memory for a slot; what the state keeps has then been freed.
+    func add(_ state: consuming Inode.State, _ memory: Memory, _ allocation: inout Allocation) throws(Errno) -> NodeID {
+        let index: Int
+        do throws(Errno) {
+            index = try allocation.takeSlot()
+        } catch {
+            state.free(in: memory)
+            throw error
+        }
+        if index >= usable.load(ordering: .relaxed) { usable.store(index + 1, ordering: .releasing) }
+        let number = allocation.nextNumber
+        allocation.nextNumber += 1
+        unsafe (base + index).initialize(to: Inode(number: number, state: state))
+        return NodeID(index: UInt32(index), number: number)
+    }
+
+    /// Takes an inode out of its slot, which is free from then on.
+    func remove(_ node: NodeID, _ allocation: inout Allocation) -> Inode {
+        let index = Int(node.index)
+        let slot = unsafe base + index
+        let inode = unsafe slot.move()
+        // No generation fits the number 0.
+        unsafe UnsafeMutableRawPointer(slot).storeBytes(of: 0, as: UInt64.self)
+        allocation.taken.release(index..<index + 1)
+        let group = index / InodeTable.groupSlots * InodeTable.groupSlots
+        // The lowest group is kept: it has the root in it, and new nodes come there first.
+        if group > 0, allocation.taken.isFree(group..<group + InodeTable.groupSlots) {
+            let bytes = InodeTable.groupSlots * MemoryLayout<Inode>.stride
+            allocation.memory.giveBack(from: group * MemoryLayout<Inode>.stride, bytes: bytes)
+        }
+        return inode
+    }
+
+    private func slot(_ node: NodeID) throws(Errno) -> UnsafeMutablePointer<Inode> {
+        let index = Int(node.index)
+        guard index > 0, index < usable.load(ordering: .acquiring) else { throw .staleNFSFileHandle }
+        let slot = unsafe base + index
+        let number = unsafe slot.pointee.number
+        guard number != 0, NodeID(index: node.index, number: number) == node else { throw .staleNFSFileHandle }
+        return unsafe slot
+    }
+
+    /// Whether the ID names a node.
+    func contains(_ node: NodeID) -> Bool {
+        do {
+            _ = try unsafe slot(node)
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    /// Runs `body` with a node's state while its lock is held. Throws `.staleNFSFileHandle` for an ID that names nothing.
+    func withState<Result>(
+        _ node: NodeID, _ body: (inout Inode.State) throws(Errno) -> Result
+    ) throws(Errno) -> Result {
+        let slot = try unsafe slot(node)
+        unsafe slot.pointee.lock.lock()
+        defer { unsafe slot.pointee.lock.unlock() }
+        return try unsafe body(&slot.pointee.state)
+    }
+
+    /// What stat(2) reports of a node.
+    func attributes(of node: NodeID, in memory: Memory) throws(Errno) -> Attributes {
+        let number = try unsafe slot(node).pointee.number
+        return try withState(node) { (state) throws(Errno) in state.attributes(number: number, in: memory) }
+    }
+
+    /// Runs `body` with a state whose names are read: the caller holds the namespace's lock instead of the inode's.
+    func withNamesHeld<Result>(
+        _ node: NodeID, _ allocation: borrowing Allocation, _ body: (borrowing Inode.State) throws(Errno) -> Result
+    ) throws(Errno) -> Result {
+        let slot = try unsafe slot(node)
+        return try unsafe body(slot.pointee.state)
+    }
+
+    /// Raises a node's lookup count by one. The caller holds the namespace's lock.
+    func addLookup(_ node: NodeID, _ allocation: borrowing Allocation) throws(Errno) {
+        let slot = try unsafe slot(node)
+        unsafe slot.pointee.lookups += 1
+    }
+
+    /// Lowers a node's lookup count, not below 0, and returns it. The caller holds the namespace's lock.
+    func dropLookups(_ node: NodeID, _ count: UInt64, _ allocation: borrowing Allocation) throws(Errno) -> UInt64 {
+        let slot = try unsafe slot(node)
+        unsafe slot.pointee.lookups -= min(count, slot.pointee.lookups)
+        return unsafe slot.pointee.lookups
+    }
+
+    /// The IDs of all nodes, for checks. The caller holds the namespace's lock.
+    func allNodes(_ allocation: borrowing Allocation) -> [NodeID] {
+        var nodes: [NodeID] = []
+        for index in 1..<max(1, usable.load(ordering: .relaxed)) {
+            guard allocation.taken.isTaken(index) else { continue }
+            unsafe nodes.append(NodeID(index: UInt32(index), number: base[index].number))
+        }
+        return nodes
+    }
+}

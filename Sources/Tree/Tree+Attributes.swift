@@ -1,0 +1,80 @@
+public import Basics
+import Storage
+
+/// Extended attributes: `user.`, `security.` and `trusted.`, which only uid 0 sees.
+extension Tree {
+    private enum Space {
+        case open
+        case trusted
+    }
+
+    private static let valueBytesLimit = 64 << 10
+
+    /// The namespace of a name.
+    ///
+    /// Throws `.notSupportedOnSocket` (EOPNOTSUPP) for namespaces that are not kept, `.invalidArgument` where nothing
+    /// follows the prefix.
+    private static func space(of name: RawSpan) throws(Errno) -> Space {
+        let space: Space
+        let prefixBytes: Int
+        if name.hasPrefix("user.") {
+            (space, prefixBytes) = (.open, 5)
+        } else if name.hasPrefix("security.") {
+            (space, prefixBytes) = (.open, 9)
+        } else if name.hasPrefix("trusted.") {
+            (space, prefixBytes) = (.trusted, 8)
+        } else {
+            throw .notSupportedOnSocket
+        }
+        guard name.byteCount > prefixBytes else { throw .invalidArgument }
+        guard name.byteCount <= 255 else { throw .outOfRange }
+        return space
+    }
+
+    public func setExtendedAttribute(
+        _ name: RawSpan, of node: NodeID, to value: RawSpan, _ setting: AttributeSetting, by caller: Caller
+    ) throws(Errno) {
+        if try Tree.space(of: name) == .trusted, caller.user != 0 { throw .notPermitted }
+        guard value.byteCount <= Tree.valueBytesLimit else { throw .argListTooLong }
+        guard !setting.isSuperset(of: [.create, .replace]) else { throw .invalidArgument }
+        let now = configuration.clock.now()
+        try change(node) { (state) throws(Errno) in
+            try state.extendedAttributes.set(name, to: value, setting, in: memory, charge: &state.charge)
+            state.changed = Timestamp32(now)
+        }
+    }
+
+    /// Lends the value to `body`. Throws `.noData` (ENODATA) where there is none, or the caller may not see it.
+    public func extendedAttribute(
+        _ name: RawSpan, of node: NodeID, by caller: Caller, _ body: (RawSpan) -> Void
+    ) throws(Errno) {
+        if try Tree.space(of: name) == .trusted, caller.user != 0 { throw .noData }
+        try table.withState(node) { (state) throws(Errno) in
+            guard state.extendedAttributes.withValue(of: name, in: memory, body) else { throw .noData }
+        }
+    }
+
+    /// Lends the names, each followed by a NUL, to `body`.
+    public func extendedAttributeNames(
+        of node: NodeID, by caller: Caller, _ body: (RawSpan) -> Void
+    ) throws(Errno) {
+        var list: [UInt8] = []
+        try table.withState(node) { (state) throws(Errno) in
+            state.extendedAttributes.forEachName(in: memory) { name in
+                if caller.user != 0, name.hasPrefix("trusted.") { return }
+                for offset in 0..<name.byteCount { list.append(name.byte(at: offset)) }
+                list.append(0)
+            }
+        }
+        list.withRawSpan { body($0) }
+    }
+
+    public func removeExtendedAttribute(_ name: RawSpan, of node: NodeID, by caller: Caller) throws(Errno) {
+        if try Tree.space(of: name) == .trusted, caller.user != 0 { throw .notPermitted }
+        let now = configuration.clock.now()
+        try change(node) { (state) throws(Errno) in
+            try state.extendedAttributes.remove(name, in: memory, charge: &state.charge)
+            state.changed = Timestamp32(now)
+        }
+    }
+}

@@ -1,0 +1,131 @@
+import Accounting
+public import Basics
+import Storage
+import Telemetry
+
+/// Finding nodes, and reading and changing what stat(2) reports of them.
+extension Tree {
+    /// Finds `name` in a directory and raises the lookup count of what it stands for.
+    public func lookup(_ name: RawSpan, in parent: NodeID) throws(Errno) -> Entry {
+        try namespace.withLock { (allocation) throws(Errno) in
+            let found = try find(name, in: parent, allocation)
+            return try entry(for: found.node, allocation)
+        }
+    }
+
+    /// Throws `.noSuchFileOrDirectory`, `.notDirectory`.
+    func find(
+        _ name: RawSpan, in parent: NodeID, _ allocation: borrowing InodeTable.Allocation
+    ) throws(Errno) -> NameMap.Found {
+        let found = try findIfThere(name, in: parent, allocation)
+        guard let found else { throw .noSuchFileOrDirectory }
+        return found
+    }
+
+    func findIfThere(
+        _ name: RawSpan, in parent: NodeID, _ allocation: borrowing InodeTable.Allocation
+    ) throws(Errno) -> NameMap.Found? {
+        try table.withNamesHeld(parent, allocation) { (state) throws(Errno) in
+            try state.readNames { names in names.find(name, in: memory) }
+        }
+    }
+
+    /// A reply's entry: raises the node's lookup count.
+    func entry(for node: NodeID, _ allocation: borrowing InodeTable.Allocation) throws(Errno) -> Entry {
+        let attributes = try table.attributes(of: node, in: memory)
+        try table.addLookup(node, allocation)
+        return Entry(node: node, attributes: attributes)
+    }
+
+    /// Lowers a node's lookup count. A node without a name ends with the last lookup. Never fails.
+    public func forget(_ node: NodeID, count: UInt64) {
+        // A hostile client may forget the root, or what is not there: nothing happens.
+        if node == .root { return }
+        let ended: Inode? = namespace.withLock { allocation in
+            do throws(Errno) {
+                let left = try table.dropLookups(node, count, allocation)
+                guard left == 0 else { return nil }
+                return try takeIfEnded(node, &allocation)
+            } catch {
+                return nil
+            }
+        }
+        end(ended)
+    }
+
+    /// Takes a node that has neither a name nor a lookup out of the table.
+    func takeIfEnded(_ node: NodeID, _ allocation: inout InodeTable.Allocation) throws(Errno) -> Inode? {
+        let links = try table.withState(node) { (state) throws(Errno) in state.links }
+        guard links == 0, try table.dropLookups(node, 0, allocation) == 0 else { return nil }
+        return table.remove(node, &allocation)
+    }
+
+    public func attributes(of node: NodeID) throws(Errno) -> Attributes {
+        try table.attributes(of: node, in: memory)
+    }
+
+    /// Changes attributes, all or none: only the size can be refused, and it comes first.
+    public func setAttributes(_ changes: AttributeChanges, of node: NodeID) throws(Errno) -> Attributes {
+        let now = configuration.clock.now()
+        try change(node) { (state) throws(Errno) in
+            if let size = changes.size { try resize(&state, to: size, now) }
+            if let mode = changes.mode { state.mode = state.mode & ~0o7777 | mode & 0o7777 }
+            if changes.owner != nil || changes.group != nil {
+                if let owner = changes.owner { state.owner = owner }
+                if let group = changes.group { state.group = group }
+                // chown(2) clears them whoever calls; with HANDLE_KILLPRIV_V2 the kernel leaves that to us.
+                state.dropPrivileges(in: memory)
+            }
+            if changes.dropsPrivileges { state.dropPrivileges(in: memory) }
+            if let time = changes.accessed { state.accessed = Timestamp32(time.moment(now)) }
+            if let time = changes.modified { state.modified = Timestamp32(time.moment(now)) }
+            if let time = changes.changed {
+                state.changed = Timestamp32(time.moment(now))
+            } else if changes.changesMoreThanSize {
+                state.changed = Timestamp32(now)
+            }
+        }
+        return try table.attributes(of: node, in: memory)
+    }
+
+    /// As tmpfs: a truncation to the size that a file has already changes no time.
+    private func resize(_ state: inout Inode.State, to size: Int64, _ now: Timestamp) throws(Errno) {
+        guard size >= 0 else { throw .invalidArgument }
+        try storing { () throws(Errno) in
+            try state.withContents { (contents, charge, oldSize) throws(Errno) in
+                if Int(size) > oldSize {
+                    try contents.extend(from: oldSize, to: Int(size), in: memory, charge: &charge)
+                } else {
+                    contents.truncate(to: Int(size), in: memory, charge: &charge)
+                }
+            }
+        }
+        if size != state.size { state.touch(now) }
+        state.size = size
+    }
+
+    /// Counts what the storage kind refuses.
+    func storing<Result>(_ operation: () throws(Errno) -> Result) throws(Errno) -> Result {
+        do {
+            return try operation()
+        } catch {
+            if error == .notSupportedOnSocket { refusals.storage.add() }
+            throw error
+        }
+    }
+}
+
+extension AttributeChanges.Time {
+    fileprivate func moment(_ now: Timestamp) -> Timestamp {
+        switch self {
+        case .now: now
+        case .at(let time): time
+        }
+    }
+}
+
+extension AttributeChanges {
+    fileprivate var changesMoreThanSize: Bool {
+        mode != nil || owner != nil || group != nil || accessed != nil || modified != nil || dropsPrivileges
+    }
+}
