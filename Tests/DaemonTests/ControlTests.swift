@@ -30,7 +30,8 @@ struct MountTableTests {
     func top() {
         #expect(table.top(at: "/m")?.type == "tmpfs")
         #expect(table.top(at: "/nowhere") == nil)
-        let swapped = MountTable(parsing: "44 43 0:41 / /m rw - tmpfs t rw\n43 27 0:40 / /m rw - fuse.dmemfs d rw")
+        let upper = "44 43 0:41 / /m rw - tmpfs t rw"
+        let swapped = MountTable(parsing: "\(upper)\n43 27 0:40 / /m rw - fuse.dmemfs d rw")
         #expect(swapped.top(at: "/m")?.type == "tmpfs")
     }
 }
@@ -38,9 +39,9 @@ struct MountTableTests {
 @Suite("the control socket")
 struct ServerTests {
     private static let status = Status(
-        mountpoint: "/m", version: "1", pid: 1, engine: "memory", storage: "auto", limitBytes: 100, usedBytes: 40,
-        dataBytes: 30, metadataBytes: 10, peakBytes: 50, reservedBytes: 0, openUnlinkedBytes: 0, maxNodes: nil,
-        nodes: 3, residentBytes: 9, uptimeSeconds: 2,
+        mountpoint: "/m", version: "1", pid: 1, engine: "memory", storage: "auto", limitBytes: 100,
+        usedBytes: 40, dataBytes: 30, metadataBytes: 10, peakBytes: 50, reservedBytes: 0,
+        openUnlinkedBytes: 0, maxNodes: nil, nodes: 3, residentBytes: 9, uptimeSeconds: 2,
         refusals: Status.Refusals(
             bytes: 1, nodes: 2, directory: 3, user: 4, memoryGuard: 5, storage: 6, writeback: 7),
         memoryGuard: Status.Guard(mode: "none", action: "warn", availableBytes: nil, tripped: false))

@@ -54,13 +54,14 @@ struct LifeTests {
             #expect(isGone(mountpoint))
             // The command returned only when the daemon had ended.
             #expect(watch?.awaitEnd(milliseconds: 0) != false)
-            #expect(throws: Errno.noSuchFileOrDirectory) { try Files.status(of: "/run/dmemfs/\(minor).sock") }
+            let socket = "/run/dmemfs/\(minor).sock"
+            #expect(throws: Errno.noSuchFileOrDirectory) { try Files.status(of: socket) }
             #expect(Program.run(["status", mountpoint]).code == 69)
             #expect(Program.run(["umount", mountpoint]).code == 69)
         }
     }
 
-    @Test("the daemon leaves the terminal: own session, standard streams nowhere, folder /, no core, no strangers' files")
+    @Test("the daemon leaves the terminal: own session, no streams, folder /, no core")
     func background() throws {
         try withBackground([]) { mountpoint, process in
             #expect(getsid(process) == process)
@@ -84,7 +85,8 @@ struct LifeTests {
         #expect(mounted.err == "")
     }
 
-    @Test("a closed terminal or a client that hangs up does not end it", arguments: [SIGHUP, SIGPIPE, SIGUSR1])
+    @Test(
+        "a closed terminal or a client that hangs up does not end it", arguments: [SIGHUP, SIGPIPE, SIGUSR1])
     func harmless(signal: Int32) {
         let mounted = Mounted()
         #expect(mounted.isReady)

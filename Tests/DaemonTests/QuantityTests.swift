@@ -19,7 +19,8 @@ struct QuantityTests {
     @Test(
         "what is no size is refused in one line that names the text and the remedy",
         arguments: [
-            "", "x", "0", "0M", "0.0001k", "-1", "-5M", "1.5", "1..5M", "1.M", ".5M", "M", "B", "iB", "5iB", "5kk",
+            "", "x", "0", "0M", "0.0001k", "-1", "-5M", "1.5", "1..5M", "1.M", ".5M", "M", "B", "iB", "5iB",
+            "5kk",
             "5 M", "0x10", "8E", "9223372036854775808", "99999999999T", "1.1234567890M", "1e3", "+5", "５",
         ])
     func badSize(text: String) {
