@@ -92,7 +92,7 @@ enum Program {
         unsafe posix_spawn_file_actions_addopen(&actions, 1, "\(log).out", flags, 0o600)
         unsafe posix_spawn_file_actions_addopen(&actions, 2, "\(log).err", flags, 0o600)
         var texts: [UnsafeMutablePointer<CChar>?] = unsafe words.map { unsafe strdup($0) } + [nil]
-        defer { for index in texts.indices { unsafe free(texts[index]) } }
+        defer { for index in unsafe texts.indices { unsafe free(texts[index]) } }
         var child = pid_t()
         return unsafe posix_spawn(&child, file, &actions, nil, &texts, environ) == 0 ? child : -1
     }
