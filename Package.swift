@@ -75,9 +75,9 @@ let package = Package(
             name: "Support",
             dependencies: ["Tree", "Storage", "Accounting", "Fuse", "CFuseShim", "Serving", "Basics", "CLinux", system],
             path: "Tests/Support", swiftSettings: strict),
-        test("AccountingTests", ["Accounting", "Basics", system]),
+        test("AccountingTests", ["Accounting", "Telemetry", "Basics", system]),
         test("StorageTests", ["Storage", "Accounting", "Basics", system]),
-        test("TreeTests", ["Tree", "Storage", "Accounting", "Basics", "CLinux", system]),
+        test("TreeTests", ["Serving", "Tree", "Storage", "Accounting", "Basics", "CLinux", system]),
         test("FuseTests", ["Fuse", "Serving", "Tree", "Storage", "Accounting", "Basics", "CLinux", system]),
         test("MountTests", ["dmemfs", "Basics", "CLinux", system]),
         test(

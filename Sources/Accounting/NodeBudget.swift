@@ -6,23 +6,39 @@ import Telemetry
 ///
 /// Invariant: `used <= limit`. Atomics without a lock, relaxed as in `QuotaLedger`.
 public final class NodeBudget: Sendable {
-    /// nil: only the bytes bound the nodes.
-    public let limit: Int?
+    /// `Int.max`: only the bytes bound the nodes.
+    private let most: Atomic<Int>
     private let refusalErrno: Errno
     private let used = Atomic<Int>(0)
     private let refusals: RefusalCounts
 
     public init(limit: Int?, refusing refusalErrno: Errno, refusals: RefusalCounts = RefusalCounts()) {
-        self.limit = limit
+        most = Atomic(limit ?? .max)
         self.refusalErrno = refusalErrno
         self.refusals = refusals
+    }
+
+    /// The most nodes there may be; nil where only the bytes bound them.
+    public var limit: Int? {
+        let nodes = most.load(ordering: .relaxed)
+        return nodes == .max ? nil : nodes
+    }
+
+    /// Sets the limit while the mount is in use, under the same rule as `QuotaLedger.setLimit`.
+    public func setLimit(_ nodes: Int?, draining: Bool) -> Bool {
+        let before = most.exchange(nodes ?? .max, ordering: .sequentiallyConsistent)
+        if !draining, used.load(ordering: .sequentiallyConsistent) > nodes ?? .max {
+            most.store(before, ordering: .sequentiallyConsistent)
+            return false
+        }
+        return true
     }
 
     public var usedNodes: Int { used.load(ordering: .relaxed) }
 
     /// Sets one node aside, or throws the mount's node-limit errno and changes nothing.
     public func reserve() throws(Errno) -> NodeReservation {
-        let most = limit ?? Int.max
+        let most = most.load(ordering: .relaxed)
         var seen = used.load(ordering: .relaxed)
         while true {
             guard seen < most else {

@@ -10,19 +10,51 @@ import Telemetry
 public final class QuotaLedger: Sendable {
     /// The mount's ledger for a directory's, nil for the mount's own.
     public let parent: QuotaLedger?
-    public let limitBytes: Int
+    private let limit: Atomic<Int>
     private let used = Atomic<Int>(0)
     private let data = Atomic<Int>(0)
     private let peak = Atomic<Int>(0)
     private let reserved = Atomic<Int>(0)
     private let refusals: RefusalCounts
+    /// Of the mount, whatever the level.
+    public let slack: Slack
+    /// Asked before anything grows, on the mount's level; nil for no guard.
+    private let memoryGuard: MemoryGuard?
 
     /// - Parameter limitBytes: in bytes, above 0.
-    public init(limitBytes: Int, parent: QuotaLedger? = nil, refusals: RefusalCounts = RefusalCounts()) {
+    public init(
+        limitBytes: Int, parent: QuotaLedger? = nil, refusals: RefusalCounts = RefusalCounts(),
+        guardedBy memoryGuard: MemoryGuard? = nil
+    ) {
         precondition(limitBytes > 0)
-        self.limitBytes = limitBytes
+        limit = Atomic(limitBytes)
         self.parent = parent
         self.refusals = refusals
+        slack = parent?.slack ?? Slack()
+        self.memoryGuard = memoryGuard
+    }
+
+    /// The most that may be used, in bytes.
+    public var limitBytes: Int { limit.load(ordering: .relaxed) }
+
+    /// Sets the limit while the mount is in use.
+    ///
+    /// Below what is used the limit is set only where `draining`: nothing grows then until use has fallen below it.
+    /// Returns whether it was set.
+    public func setLimit(_ bytes: Int, draining: Bool) -> Bool {
+        precondition(bytes > 0)
+        let before = limit.exchange(bytes, ordering: .sequentiallyConsistent)
+        // Set first and look then: what is reserved in between has seen the new limit.
+        if !draining, used.load(ordering: .sequentiallyConsistent) > bytes {
+            limit.store(before, ordering: .sequentiallyConsistent)
+            return false
+        }
+        return true
+    }
+
+    /// Whether a pool may take `bytes` more for pieces of which only some are charged yet.
+    public func admitsPage(of bytes: Int) -> Bool {
+        usedBytes + slack.bytes + bytes <= limitBytes + Slack.allowanceBytes
     }
 
     public var usedBytes: Int { used.load(ordering: .relaxed) }
@@ -46,6 +78,11 @@ public final class QuotaLedger: Sendable {
             }
             level = ledger.parent
         }
+        if let memoryGuard, bytes > 0, !memoryGuard.admit(bytes) {
+            giveBack(bytes, below: nil)
+            refusals.memoryGuard.add()
+            throw .noSpace
+        }
         return Reservation(bytes, of: self)
     }
 
@@ -53,7 +90,7 @@ public final class QuotaLedger: Sendable {
         var seen = used.load(ordering: .relaxed)
         while true {
             // Subtract, so that the test cannot overflow.
-            guard bytes <= limitBytes - seen else { return false }
+            guard bytes <= limitBytes - seen || bytes == 0 else { return false }
             let (won, now) = used.weakCompareExchange(expected: seen, desired: seen + bytes, ordering: .relaxed)
             if won { break }
             seen = now
@@ -63,7 +100,7 @@ public final class QuotaLedger: Sendable {
         return true
     }
 
-    private func giveBack(_ bytes: Int, below stop: QuotaLedger) {
+    private func giveBack(_ bytes: Int, below stop: QuotaLedger?) {
         var level: QuotaLedger? = self
         while let ledger = level, ledger !== stop {
             ledger.reserved.wrappingSubtract(bytes, ordering: .relaxed)

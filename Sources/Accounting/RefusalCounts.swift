@@ -8,6 +8,8 @@ public struct RefusalCounts: Sendable {
     public let nodes = Counter()
     /// A directory's quota.
     public let directory = Counter()
+    /// The memory guard.
+    public let memoryGuard = Counter()
     /// The storage kind.
     public let storage = Counter()
     /// Pages that the kernel wrote back from a shared mapping and that did not fit.

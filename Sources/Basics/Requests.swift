@@ -75,14 +75,21 @@ public struct AttributeSetting: OptionSet, Hashable, Sendable {
 public struct FilesystemStatistics: Hashable, Sendable {
     public var blockBytes: UInt64
     public var blocks: UInt64
+    /// What the limit leaves.
     public var freeBlocks: UInt64
+    /// What can be written now: no more than `freeBlocks`.
+    public var availableBlocks: UInt64
     public var nodes: UInt64
     public var freeNodes: UInt64
 
-    public init(blockBytes: UInt64, blocks: UInt64, freeBlocks: UInt64, nodes: UInt64, freeNodes: UInt64) {
+    public init(
+        blockBytes: UInt64, blocks: UInt64, freeBlocks: UInt64, availableBlocks: UInt64? = nil, nodes: UInt64,
+        freeNodes: UInt64
+    ) {
         self.blockBytes = blockBytes
         self.blocks = blocks
         self.freeBlocks = freeBlocks
+        self.availableBlocks = availableBlocks ?? freeBlocks
         self.nodes = nodes
         self.freeNodes = freeNodes
     }

@@ -162,7 +162,7 @@ extension Reply where Shape == StatisticsShape {
         answer.f_frsize = answer.f_bsize
         answer.f_blocks = .init(truncatingIfNeeded: statistics.blocks)
         answer.f_bfree = .init(truncatingIfNeeded: statistics.freeBlocks)
-        answer.f_bavail = answer.f_bfree
+        answer.f_bavail = .init(truncatingIfNeeded: statistics.availableBlocks)
         answer.f_files = .init(truncatingIfNeeded: statistics.nodes)
         answer.f_ffree = .init(truncatingIfNeeded: statistics.freeNodes)
         answer.f_favail = answer.f_ffree

@@ -63,7 +63,13 @@ public struct Block: ~Copyable {
     /// The class of a size, by (size + 15) / 16.
     private var classOfSize = InlineArray<257, UInt8>(repeating: 0)
 
-    init(bytes: Int, keptBytes: Int) throws(Errno) {
+    /// What pages of blocks cost beyond the blocks in use; a few bytes below 0 where costs were rounded up.
+    private(set) var slackBytes = 0
+    /// Whether a page more may be taken for blocks.
+    private let admitsPage: @Sendable (Int) -> Bool
+
+    init(bytes: Int, keptBytes: Int, admitsPage: @escaping @Sendable (Int) -> Bool) throws(Errno) {
+        self.admitsPage = admitsPage
         let arena = try PageArena(bytes: bytes, keptBytes: keptBytes)
         let pages = try ReservedMemory(bytes: bytes / PageArena.pageBytes * MemoryLayout<Page>.stride)
         self.arena = arena
@@ -108,6 +114,7 @@ public struct Block: ~Copyable {
             unsafe page.pointee.carved += 1
         }
         unsafe page.pointee.used += 1
+        slackBytes -= BlockHeap.cost(size)
         if unsafe Int(page.pointee.used) == PageArena.pageBytes / size { unlist(number) }
         return start + UInt64(Int(index) * size)
     }
@@ -134,9 +141,11 @@ public struct Block: ~Copyable {
         let size = unsafe BlockHeap.classes[Int(page.pointee.sizeClass)]
         let wasFull = unsafe Int(page.pointee.used) == PageArena.pageBytes / size
         unsafe page.pointee.used -= 1
+        slackBytes += BlockHeap.cost(size)
         if unsafe page.pointee.used == 0 {
             if !wasFull { unlist(number) }
             arena.release(number, count: 1)
+            slackBytes -= BlockHeap.pageCost
             return
         }
         unsafe address(location).storeBytes(of: page.pointee.freeHead, as: UInt16.self)
@@ -145,6 +154,7 @@ public struct Block: ~Copyable {
     }
 
     private mutating func addPage(_ sizeClass: UInt8) throws(Errno) -> UInt32 {
+        guard admitsPage(BlockHeap.pageCost) else { throw .noSpace }
         let run = try arena.takeRun(upTo: 1)
         do {
             try pages.makeUsable(through: (Int(run.first) + 1) * MemoryLayout<Page>.stride)
@@ -153,6 +163,7 @@ public struct Block: ~Copyable {
             throw error
         }
         unsafe page(run.first).pointee = Page(sizeClass: sizeClass)
+        slackBytes += BlockHeap.pageCost
         list(run.first)
         return run.first
     }
@@ -189,8 +200,11 @@ public struct Block: ~Copyable {
     private static let costs: [Int] = (0...256).map { sixteenths in
         let size = capacity(for: sixteenths * 16)
         let blocks = PageArena.pageBytes / size
-        return (PageArena.pageBytes + MemoryLayout<Page>.stride + blocks - 1) / blocks
+        return (pageCost + blocks - 1) / blocks
     }
+
+    /// A page of blocks and what is kept about it, in bytes.
+    private static let pageCost = PageArena.pageBytes + MemoryLayout<Page>.stride
 
     /// The size of the class that holds `bytes`, in bytes.
     static func capacity(for bytes: Int) -> Int {

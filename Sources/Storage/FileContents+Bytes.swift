@@ -34,16 +34,15 @@ extension FileContents {
 
     /// Makes the bytes of `range` that are there zero.
     func erase(_ range: Range<Int>, in memory: Memory) {
-        var offset = range.lowerBound
-        while offset < range.upperBound {
-            guard let index = firstPage(from: offset / PageArena.pageBytes, memory) else { return }
+        var next = range.lowerBound / PageArena.pageBytes
+        // An offset may be the highest there is: only differences are safe to compute with.
+        while let index = firstPage(from: next, memory), index * PageArena.pageBytes < range.upperBound {
             let start = index * PageArena.pageBytes
-            guard start < range.upperBound, let page = unsafe memoryOfPage(index, memory) else { return }
-            let part = range.clamped(to: start..<start + page.count)
-            if !part.isEmpty, let base = page.baseAddress {
-                unsafe memset(base + (part.lowerBound - start), 0, part.count)
-            }
-            offset = start + PageArena.pageBytes
+            guard let page = unsafe memoryOfPage(index, memory), let base = page.baseAddress else { return }
+            let first = max(0, range.lowerBound - start)
+            let behind = min(page.count, range.upperBound - start)
+            if first < behind { unsafe memset(base + first, 0, behind - first) }
+            next = index + 1
         }
     }
 
@@ -52,22 +51,22 @@ extension FileContents {
         // A page may give two segments, its bytes and the zeros behind a fragment.
         let most = range.count / PageArena.pageBytes + 4
         unsafe withUnsafeTemporaryAllocation(of: iovec.self, capacity: most) { vectors in
-            var count = 0
+            var used = 0
             var offset = range.lowerBound
             while offset < range.upperBound {
                 let start = offset % PageArena.pageBytes
-                let end = min(range.upperBound, offset - start + PageArena.pageBytes)
-                var piece = unsafe iovec(iov_base: memory.zeroAddress, iov_len: end - offset)
+                let count = min(range.upperBound - offset, PageArena.pageBytes - start)
+                var piece = unsafe iovec(iov_base: memory.zeroAddress, iov_len: count)
                 if let page = unsafe memoryOfPage(offset / PageArena.pageBytes, memory), let base = page.baseAddress,
                     start < page.count
                 {
-                    unsafe piece = unsafe iovec(iov_base: base + start, iov_len: min(end - offset, page.count - start))
+                    unsafe piece = unsafe iovec(iov_base: base + start, iov_len: min(count, page.count - start))
                 }
-                unsafe FileContents.append(piece, to: vectors, &count, memory)
+                unsafe FileContents.append(piece, to: vectors, &used, memory)
                 unsafe offset += piece.iov_len
             }
-            let used = unsafe UnsafeBufferPointer(rebasing: vectors[..<count])
-            body(unsafe Segments(used, byteCount: range.count))
+            let filled = unsafe UnsafeBufferPointer(rebasing: vectors[..<used])
+            body(unsafe Segments(filled, byteCount: range.count))
         }
     }
 
@@ -101,9 +100,10 @@ extension FileContents {
             }
             return max(offset, found * PageArena.pageBytes)
         case .hole:
+            let last = (size - 1) / PageArena.pageBytes
             var page = index
-            while page * PageArena.pageBytes < size, hasPage(page, memory) { page += 1 }
-            return min(size, max(offset, page * PageArena.pageBytes))
+            while page <= last, hasPage(page, memory) { page += 1 }
+            return page > last ? size : max(offset, page * PageArena.pageBytes)
         }
     }
 }

@@ -154,13 +154,13 @@ extension FileContents {
             let (page, isDirty) = pages.next()
             if isDirty {
                 let start = index * PageArena.pageBytes
-                let kept = written.clamped(to: start..<start + PageArena.pageBytes)
                 let address = unsafe memory.address(ofPage: page)
-                if kept.isEmpty {
+                if written.isEmpty {
                     unsafe memset(address, 0, PageArena.pageBytes)
                 } else {
-                    unsafe memset(address, 0, kept.lowerBound - start)
-                    unsafe memset(address + (kept.upperBound - start), 0, start + PageArena.pageBytes - kept.upperBound)
+                    let behind = min(written.upperBound - start, PageArena.pageBytes)
+                    unsafe memset(address, 0, max(0, written.lowerBound - start))
+                    unsafe memset(address + behind, 0, PageArena.pageBytes - behind)
                 }
             }
             setEntry(of: index, to: page, &pages, memory)

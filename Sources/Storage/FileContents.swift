@@ -132,10 +132,9 @@ public struct FileContents: ~Copyable {
     /// Frees what lies behind `newSize`, which is at most `size`.
     public mutating func truncate(to newSize: Int, in memory: Memory, charge: inout Charge) {
         let before = cost(in: memory)
-        let kept = (newSize + PageArena.pageBytes - 1) / PageArena.pageBytes
-        removePages(kept..<Int.max, in: memory)
+        removePages(FileContents.pagesCovering(newSize)..<Int.max, in: memory)
         if newSize % PageArena.pageBytes != 0 {
-            erase(newSize..<kept * PageArena.pageBytes, in: memory)
+            erase(newSize..<Int.max, in: memory)
             trimFragment(to: newSize, in: memory)
         }
         let after = cost(in: memory)
@@ -152,12 +151,17 @@ public struct FileContents: ~Copyable {
         guard range.lowerBound < end else { return }
         let before = cost(in: memory)
         erase(range.lowerBound..<end, in: memory)
-        let first = (range.lowerBound + PageArena.pageBytes - 1) / PageArena.pageBytes
+        let first = FileContents.pagesCovering(range.lowerBound)
         // A last page that has no byte outside of the hole goes too.
         let last = end == size ? (end - 1) / PageArena.pageBytes + 1 : end / PageArena.pageBytes
         if first < last { removePages(first..<last, in: memory) }
         let after = cost(in: memory)
         charge.shrink(data: after.data - before.data, metadata: after.metadata - before.metadata)
+    }
+
+    /// How many pages the first `bytes` bytes reach into.
+    private static func pagesCovering(_ bytes: Int) -> Int {
+        bytes / PageArena.pageBytes + (bytes % PageArena.pageBytes == 0 ? 0 : 1)
     }
 
     /// Frees everything. Must be called before the contents are dropped.

@@ -90,12 +90,6 @@ public import Basics
         self[leaf: unit / 64] >> UInt64(unit % 64) & 1 == 1
     }
 
-    /// Whether none of the 64-unit words that cover `range` has a unit taken; `range` must be of whole words.
-    public func isFree(_ range: Range<Int>) -> Bool {
-        for word in (range.lowerBound / 64)..<(range.upperBound / 64) where self[leaf: word] != 0 { return false }
-        return true
-    }
-
     private mutating func mark(_ range: Range<Int>) {
         var unit = range.lowerBound
         while unit < range.upperBound {

@@ -1,3 +1,4 @@
+public import Accounting
 public import Basics
 import CLinux
 import Glibc
@@ -23,19 +24,22 @@ import Glibc
     static let zeroBytes = 1 << 20
     /// Which bits of a name's hash count. A test takes fewer, so that names collide.
     let nameHashMask: UInt64
+    private let slack: Slack
 
     /// - Parameters:
+    ///   - ledger: the mount's; it is told of the slack, and says whether it may grow.
     ///   - addressBytes: how many bytes of addresses to reserve for each of the two arenas.
     ///   - nameHashBits: 0 to 54.
     public init(
-        policy: StoragePolicy, addressBytes: Int, nameHashBits: Int = NameMap.hashBits
+        policy: StoragePolicy, ledger: QuotaLedger, addressBytes: Int, nameHashBits: Int = NameMap.hashBits
     ) throws(Errno) {
         nameHashMask = (1 << UInt64(nameHashBits)) - 1
         let arena = try PageArena(bytes: addressBytes, keptBytes: policy.keptFreeBytes)
-        let heap = try BlockHeap(bytes: addressBytes, keptBytes: policy.keptFreeBytes / 4)
+        let heap = try BlockHeap(bytes: addressBytes, keptBytes: policy.keptFreeBytes / 4) { ledger.admitsPage(of: $0) }
         var zeros = try ReservedMemory(bytes: Memory.zeroBytes)
         try zeros.makeUsable(through: Memory.zeroBytes)
         self.policy = policy
+        slack = ledger.slack
         unsafe pageBase = arena.address(of: 0)
         unsafe blockBase = heap.address(0)
         unsafe blockPages = heap.page(0)
@@ -69,7 +73,12 @@ import Glibc
     }
 
     func allocate(_ bytes: Int) throws(Errno) -> SpareBlock {
-        let location = try blocks.withLock { (heap) throws(Errno) in try heap.allocate(bytes) }
+        let location = try blocks.withLock { (heap) throws(Errno) in
+            let before = heap.slackBytes
+            let location = try heap.allocate(bytes)
+            slack.change(by: heap.slackBytes - before)
+            return location
+        }
         return SpareBlock(location, of: self)
     }
 
@@ -83,7 +92,11 @@ import Glibc
     }
 
     func free(_ location: UInt64) {
-        blocks.withLock { $0.free(location) }
+        blocks.withLock { heap in
+            let before = heap.slackBytes
+            heap.free(location)
+            slack.change(by: heap.slackBytes - before)
+        }
     }
 
     /// Takes `count` pages. Where many are fresh, they are populated in one call, which can fail where touching cannot.

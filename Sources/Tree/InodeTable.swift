@@ -1,3 +1,4 @@
+import Accounting
 import Basics
 import Storage
 import Synchronization
@@ -13,6 +14,7 @@ import Synchronization
     /// What a node's slot costs, in bytes, with its bit in the map of free slots.
     static let slotCost = MemoryLayout<Inode>.stride + 1
     private static let groupSlots = 256
+    private static let groupBytes = groupSlots * MemoryLayout<Inode>.stride
 
     private let base: UnsafeMutablePointer<Inode>
     /// Slots below this one are usable memory.
@@ -23,27 +25,54 @@ import Synchronization
         fileprivate var memory: ReservedMemory
         fileprivate var taken: FreeMap
         fileprivate var nextNumber: UInt64 = 1
+        /// Slots in use in each group that has memory; groups without have none.
+        fileprivate var groupUse: ReservedMemory
+        private let ledger: QuotaLedger
 
-        /// A table's worth of free slots in an address range of its own.
-        init(addressBytes: Int) throws(Errno) {
+        /// A table's worth of free slots in an address range of its own. The mount's ledger is told of slots that are
+        /// free but have memory, and says whether a group more may have it.
+        init(addressBytes: Int, ledger: QuotaLedger) throws(Errno) {
             let memory = try ReservedMemory(bytes: addressBytes)
             let capacity = min(memory.reservedBytes / MemoryLayout<Inode>.stride, Int(UInt32.max))
             var taken = try FreeMap(capacity: capacity)
             // Index 0 is never used: the root has index 1.
             try taken.take(0..<1)
+            groupUse = try ReservedMemory(bytes: (capacity / InodeTable.groupSlots + 1) * 2)
             self.memory = memory
             self.taken = taken
+            self.ledger = ledger
+        }
+
+        private func use(of index: Int) -> UnsafeMutablePointer<UInt16> {
+            unsafe groupUse.base.assumingMemoryBound(to: UInt16.self) + index / InodeTable.groupSlots
         }
 
         fileprivate mutating func takeSlot() throws(Errno) -> Int {
             let range = try taken.takeRun(upTo: 1)
-            do {
+            do throws(Errno) {
                 try memory.makeUsable(through: range.upperBound * MemoryLayout<Inode>.stride)
+                try groupUse.makeUsable(through: (range.lowerBound / InodeTable.groupSlots + 1) * 2)
+                let isFirst = unsafe use(of: range.lowerBound).pointee == 0
+                guard !isFirst || ledger.admitsPage(of: InodeTable.groupBytes) else { throw .noSpace }
+                if isFirst { ledger.slack.change(by: InodeTable.groupBytes) }
             } catch {
                 taken.release(range)
                 throw error
             }
+            unsafe use(of: range.lowerBound).pointee += 1
+            ledger.slack.change(by: -MemoryLayout<Inode>.stride)
             return range.lowerBound
+        }
+
+        /// Frees a slot; a group without a node gives its memory back.
+        fileprivate mutating func release(_ index: Int) {
+            taken.release(index..<index + 1)
+            ledger.slack.change(by: MemoryLayout<Inode>.stride)
+            unsafe use(of: index).pointee -= 1
+            guard unsafe use(of: index).pointee == 0 else { return }
+            let group = index / InodeTable.groupSlots
+            memory.giveBack(from: group * InodeTable.groupBytes, bytes: InodeTable.groupBytes)
+            ledger.slack.change(by: -InodeTable.groupBytes)
         }
     }
 
@@ -76,13 +105,7 @@ import Synchronization
         let inode = unsafe slot.move()
         // No generation fits the number 0.
         unsafe UnsafeMutableRawPointer(slot).storeBytes(of: 0, as: UInt64.self)
-        allocation.taken.release(index..<index + 1)
-        let group = index / InodeTable.groupSlots * InodeTable.groupSlots
-        // The lowest group is kept: it has the root in it, and new nodes come there first.
-        if group > 0, allocation.taken.isFree(group..<group + InodeTable.groupSlots) {
-            let bytes = InodeTable.groupSlots * MemoryLayout<Inode>.stride
-            allocation.memory.giveBack(from: group * MemoryLayout<Inode>.stride, bytes: bytes)
-        }
+        allocation.release(index)
         return inode
     }
 

@@ -13,6 +13,8 @@ public struct TreeConfiguration: Sendable {
     public var rootOwner: UInt32
     public var rootGroup: UInt32
     public var clock: Clock
+    /// nil: nothing but the limits refuses.
+    public var memoryGuard: MemoryGuard?
     /// How many bits of a name's hash count: a test takes fewer, so that names collide.
     public var nameHashBits = NameMap.hashBits
 
@@ -55,13 +57,14 @@ public final class Tree: Sendable {
     public init(_ configuration: TreeConfiguration) throws(Errno) {
         self.configuration = configuration
         refusals = RefusalCounts()
-        ledger = QuotaLedger(limitBytes: configuration.limits.bytes, refusals: refusals)
+        ledger = QuotaLedger(
+            limitBytes: configuration.limits.bytes, refusals: refusals, guardedBy: configuration.memoryGuard)
         budget = NodeBudget(
             limit: configuration.limits.nodes, refusing: configuration.limits.nodeLimitErrno, refusals: refusals)
         let addressBytes = Tree.addressBytes(for: configuration.limits)
         memory = try Memory(
-            policy: configuration.storage, addressBytes: addressBytes, nameHashBits: configuration.nameHashBits)
-        var allocation = try InodeTable.Allocation(addressBytes: addressBytes)
+            policy: configuration.storage, ledger: ledger, addressBytes: addressBytes, nameHashBits: configuration.nameHashBits)
+        var allocation = try InodeTable.Allocation(addressBytes: addressBytes, ledger: ledger)
         let table = InodeTable(allocation)
         let root = try Tree.makeRoot(configuration, memory, ledger, budget, table, &allocation)
         precondition(root == .root, "the first node is not the root")
@@ -98,10 +101,11 @@ public final class Tree: Sendable {
     public var usage: Usage {
         var usage = Usage()
         usage.limitBytes = ledger.limitBytes
-        usage.usedBytes = ledger.usedBytes
+        // Memory that is held for nobody is used all the same, above a small allowance.
+        usage.usedBytes = min(ledger.limitBytes, ledger.usedBytes + ledger.slack.excessBytes)
         usage.dataBytes = ledger.dataBytes
         usage.metadataBytes = usage.usedBytes - usage.dataBytes
-        usage.peakBytes = ledger.peakBytes
+        usage.peakBytes = max(usage.usedBytes, ledger.peakBytes)
         usage.reservedBytes = ledger.reservedBytes
         usage.maxNodes = budget.limit
         usage.nodes = budget.usedNodes
@@ -109,22 +113,43 @@ public final class Tree: Sendable {
         usage.refusals.bytes = refusals.bytes.value
         usage.refusals.nodes = refusals.nodes.value
         usage.refusals.directory = refusals.directory.value
+        usage.refusals.guardRefusals = refusals.memoryGuard.value
         usage.refusals.storage = refusals.storage.value
         usage.refusals.writeback = refusals.writeback.value
         return usage
     }
 
-    /// What statfs(2) reports: what is free is what can be written now.
+    /// What statfs(2) reports: what is free is what can be written now, and so no more than the guard admits.
     public func statistics(of node: NodeID) throws(Errno) -> FilesystemStatistics {
         _ = try table.attributes(of: node, in: memory)
-        let limit = ledger.limitBytes
-        let free = max(0, limit - ledger.usedBytes)
-        let nodes = budget.usedNodes
+        let usage = usage
+        let unused = max(0, usage.limitBytes - usage.usedBytes)
+        let free = min(unused, configuration.memoryGuard?.admittedBytes ?? .max)
         // Without a node limit the bytes bound the nodes: an empty file with a short name.
-        let freeNodes = budget.limit.map { max(0, $0 - nodes) } ?? free / (InodeTable.slotCost + 64)
+        let freeNodes = usage.maxNodes.map { max(0, $0 - usage.nodes) } ?? unused / (InodeTable.slotCost + 64)
         return FilesystemStatistics(
-            blockBytes: 4096, blocks: UInt64(limit / 4096), freeBlocks: UInt64(free / 4096),
-            nodes: UInt64(nodes + freeNodes), freeNodes: UInt64(freeNodes))
+            blockBytes: 4096, blocks: UInt64(usage.limitBytes / 4096), freeBlocks: UInt64(unused / 4096),
+            availableBlocks: UInt64(free / 4096), nodes: UInt64(usage.nodes + freeNodes), freeNodes: UInt64(freeNodes))
+    }
+
+    /// Why limits were not changed.
+    public enum ResizeRefusal: Error, Sendable, Hashable {
+        case bytesBelowUse(usedBytes: Int)
+        case nodesBelowUse(usedNodes: Int)
+    }
+
+    /// Changes the limits of the living tree, both or none; nil leaves one as it is.
+    ///
+    /// Throws where one would fall below what is in use, unless `draining`: nothing grows then until use has fallen.
+    public func setLimits(bytes: Int?, nodes: Int?, draining: Bool) throws(ResizeRefusal) {
+        let oldBytes = ledger.limitBytes
+        if let bytes, !ledger.setLimit(bytes, draining: draining) {
+            throw .bytesBelowUse(usedBytes: ledger.usedBytes)
+        }
+        if let nodes, !budget.setLimit(nodes, draining: draining) {
+            _ = ledger.setLimit(oldBytes, draining: true)
+            throw .nodesBelowUse(usedNodes: budget.usedNodes)
+        }
     }
 
     /// Runs `change` on a node's state, and keeps the count of bytes without a name right.

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "CLinuxCalls.h"
+
 /// utimensat(2): set the time to the present one.
 extern const long linux_utime_now;
 /// utimensat(2): leave the time as it is.

@@ -1,0 +1,123 @@
+import Accounting
+import Basics
+import Telemetry
+import Testing
+
+@Suite("The ledger")
+struct LedgerTests {
+    @Test("what does not fit is refused and changes nothing")
+    func refusal() throws {
+        let refusals = RefusalCounts()
+        let ledger = QuotaLedger(limitBytes: 100, refusals: refusals)
+        let held = try ledger.reserve(60)
+        #expect(throws: Errno.noSpace) { _ = try ledger.reserve(41) }
+        #expect(ledger.usedBytes == 60)
+        #expect(refusals.bytes.value == 1)
+        #expect(held.bytes == 60)
+    }
+
+    @Test("a reservation that is dropped returns its bytes")
+    func dropped() throws {
+        let ledger = QuotaLedger(limitBytes: 100)
+        do {
+            let held = try ledger.reserve(60)
+            #expect(ledger.reservedBytes == held.bytes)
+        }
+        #expect(ledger.usedBytes == 0)
+        #expect(ledger.reservedBytes == 0)
+        #expect(ledger.peakBytes == 60)
+    }
+
+    @Test("a charge keeps what was committed, by use, until it ends")
+    func committed() throws {
+        let ledger = QuotaLedger(limitBytes: 100)
+        do {
+            var charge = Charge(to: ledger)
+            let held = try ledger.reserve(60)
+            held.commit(into: &charge, data: 40, metadata: 10)
+            #expect(ledger.usedBytes == 50)
+            #expect(ledger.dataBytes == 40)
+            #expect(ledger.reservedBytes == 0)
+            charge.shrink(data: -40, metadata: 5)
+            #expect(ledger.usedBytes == 15)
+            #expect(ledger.dataBytes == 0)
+            #expect(charge.bytes == 15)
+        }
+        #expect(ledger.usedBytes == 0)
+    }
+
+    @Test("every level must agree, and the level that refuses names the errno")
+    func levels() throws {
+        let refusals = RefusalCounts()
+        let mount = QuotaLedger(limitBytes: 100, refusals: refusals)
+        let job = QuotaLedger(limitBytes: 50, parent: mount, refusals: refusals)
+        #expect(throws: Errno.diskQuotaExceeded) { _ = try job.reserve(51) }
+        #expect(mount.usedBytes == 0)
+        let other = try mount.reserve(80)
+        #expect(throws: Errno.noSpace) { _ = try job.reserve(30) }
+        #expect(job.usedBytes == 0)
+        #expect(mount.usedBytes == other.bytes)
+        do {
+            var charge = Charge(to: job)
+            let held = try job.reserve(20)
+            held.commit(into: &charge, data: 20, metadata: 0)
+            #expect(job.usedBytes == 20)
+            #expect(mount.dataBytes == 20)
+        }
+        #expect(job.usedBytes == 0)
+        #expect(mount.usedBytes == 80)
+        #expect(refusals.directory.value == 1)
+        #expect(refusals.bytes.value == 1)
+    }
+
+    @Test("many threads never get past the limit, and the sum is exact")
+    func threads() async throws {
+        let ledger = QuotaLedger(limitBytes: 1000)
+        await withTaskGroup(of: Int.self) { group in
+            for seed in 0..<8 {
+                group.addTask { churn(ledger, seed: UInt64(seed)) }
+            }
+            for await seen in group { #expect(seen <= 1000) }
+        }
+        #expect(ledger.usedBytes == 0)
+        #expect(ledger.peakBytes <= 1000)
+    }
+}
+
+/// Reserves and gives back; returns the highest use that was seen.
+private func churn(_ ledger: QuotaLedger, seed: UInt64) -> Int {
+    var highest = 0
+    for round in 0..<20_000 {
+        do throws(Errno) {
+            let held = try ledger.reserve(Int((UInt64(round) &* 31 &+ seed &* 17) % 400))
+            highest = max(highest, ledger.usedBytes)
+            if held.bytes == 399 { continue }
+        } catch {
+            highest = max(highest, ledger.usedBytes)
+        }
+    }
+    return highest
+}
+
+@Suite("The node budget")
+struct NodeBudgetTests {
+    @Test("the node that is one too many is refused with the errno that was chosen")
+    func refusal() throws {
+        let refusals = RefusalCounts()
+        let budget = NodeBudget(limit: 1, refusing: .diskQuotaExceeded, refusals: refusals)
+        try budget.reserve().commit()
+        #expect(throws: Errno.diskQuotaExceeded) { _ = try budget.reserve() }
+        #expect(budget.usedNodes == 1)
+        #expect(refusals.nodes.value == 1)
+        budget.giveBack()
+        try budget.reserve().commit()
+        #expect(budget.usedNodes == 1)
+    }
+
+    @Test("a node that does not come to be is given back")
+    func dropped() throws {
+        let budget = NodeBudget(limit: 1, refusing: .tooManyOpenFiles)
+        do { _ = try budget.reserve() }
+        #expect(budget.usedNodes == 0)
+    }
+}

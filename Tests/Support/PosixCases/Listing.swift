@@ -1,0 +1,160 @@
+import Basics
+import CLinux
+import Glibc
+
+extension PosixCases {
+    static let listing: [PosixCase] = [
+        PosixCase("a new directory lists dot and dot-dot only") { s in
+            try Kernel.mkdir(s["d"])
+            let stream = try Kernel.Stream(s["d"])
+            defer { stream.close() }
+            var names: [String] = []
+            while let entry = try stream.next() { names.append(entry.text) }
+            s.equal(names.sorted(), [".", ".."])
+        },
+        PosixCase("every entry's d_ino is its st_ino and its d_type is its type") { s in
+            try s.make(s["f"])
+            try Kernel.mkdir(s["d"])
+            try Kernel.symlink("f", s["l"])
+            try Kernel.mknod(s["p"], S_IFIFO | 0o600)
+            try Kernel.mknod(s["s"], S_IFSOCK | 0o600)
+            for entry in try Kernel.list(s.directory) {
+                let status = try Kernel.lstat(s[entry.name])
+                s.equal(entry.number, status.st_ino, entry.text)
+                s.equal(UInt32(entry.type), status.type >> 12, entry.text)
+            }
+            let stream = try Kernel.Stream(s["d"])
+            defer { stream.close() }
+            while let entry = try stream.next() {
+                let wanted = entry.text == "." ? s["d"] : s.directory
+                s.equal(entry.number, try Kernel.stat(wanted).st_ino, entry.text)
+                s.equal(entry.type, 4, entry.text)
+            }
+        },
+        PosixCase("d_ino and st_ino agree after renames, links and EXCHANGE") { s in
+            try s.make(s["a"], "a")
+            try s.make(s["b"], "b")
+            try Kernel.link(s["a"], s["c"])
+            _ = try Kernel.list(s.directory)
+            try Kernel.rename(s["a"], s["b"], flags: linux_rename_exchange)
+            try Kernel.rename(s["c"], s["d"])
+            for entry in try Kernel.list(s.directory) {
+                s.equal(entry.number, try Kernel.lstat(s[entry.name]).st_ino, entry.text)
+            }
+        },
+        PosixCase("a directory of 5,000 names lists each exactly once") { s in
+            for index in 0..<5000 { try Kernel.mknod(s["name-\(index)"], S_IFREG | 0o600) }
+            let names = try Kernel.list(s.directory).map(\.text)
+            s.equal(names.count, 5000)
+            s.equal(Set(names).count, 5000)
+            s.equal(Set(names), Set((0..<5000).map { "name-\($0)" }))
+        },
+        PosixCase("deleting each entry as it is listed misses none, and leaves the directory empty") { s in
+            for index in 0..<3000 { try Kernel.mknod(s["n\(index)"], S_IFREG | 0o600) }
+            let stream = try Kernel.Stream(s.directory)
+            defer { stream.close() }
+            var seen = 0
+            while let entry = try stream.next() {
+                if entry.text == "." || entry.text == ".." { continue }
+                seen += 1
+                try Kernel.unlink(s[entry.name])
+            }
+            s.equal(seen, 3000)
+            s.equal(try Kernel.list(s.directory).count, 0)
+        },
+        PosixCase("deleting every second entry while listing shows the others once") { s in
+            for index in 0..<2000 { try Kernel.mknod(s["n\(index)"], S_IFREG | 0o600) }
+            let stream = try Kernel.Stream(s.directory)
+            defer { stream.close() }
+            var kept: [String] = []
+            var position = 0
+            while let entry = try stream.next() {
+                if entry.text == "." || entry.text == ".." { continue }
+                position += 1
+                if position % 2 == 0 { try Kernel.unlink(s[entry.name]) } else { kept.append(entry.text) }
+            }
+            s.equal(Set(kept).count, kept.count)
+            s.equal(try s.names(s.directory), kept.sorted())
+        },
+        PosixCase("adding names while listing shows the old ones once, and the list ends") { s in
+            for index in 0..<1500 { try Kernel.mknod(s["old\(index)"], S_IFREG | 0o600) }
+            let stream = try Kernel.Stream(s.directory)
+            defer { stream.close() }
+            var old: [String] = []
+            var added = 0
+            while let entry = try stream.next() {
+                if entry.text.hasPrefix("old") {
+                    old.append(entry.text)
+                    try Kernel.mknod(s["new\(added)"], S_IFREG | 0o600)
+                    added += 1
+                }
+                if added > 5000 { break }
+            }
+            s.equal(old.count, 1500)
+            s.equal(Set(old).count, 1500)
+        },
+        PosixCase("seekdir to any cookie gives the names behind it again") { s in
+            for index in 0..<600 { try Kernel.mknod(s["n\(index)"], S_IFREG | 0o600) }
+            let stream = try Kernel.Stream(s.directory)
+            defer { stream.close() }
+            var entries: [Kernel.Listed] = []
+            while let entry = try stream.next() { entries.append(entry) }
+            s.equal(entries.count, 602)
+            for index in stride(from: entries.count - 2, through: 0, by: -7) {
+                stream.seek(entries[index].cookie)
+                s.equal(try stream.next()?.name, entries[index + 1].name, "behind entry \(index)")
+            }
+        },
+        PosixCase("a cookie survives the deletion of its own entry and of those around it") { s in
+            for index in 0..<300 { try Kernel.mknod(s["n\(index)"], S_IFREG | 0o600) }
+            let stream = try Kernel.Stream(s.directory)
+            defer { stream.close() }
+            let entries = try stream.rest()
+            for index in 95...105 where index != 104 && index != 105 {
+                try Kernel.unlink(s[entries[index].name])
+            }
+            stream.seek(entries[100].cookie)
+            s.equal(try stream.next()?.name, entries[104].name)
+            stream.seek(entries[20].cookie)
+            s.equal(try stream.rest().count, 300 - 21 - 9)
+        },
+        PosixCase("rewinddir sees what was added and removed since") { s in
+            try s.make(s["a"])
+            try s.make(s["b"])
+            let stream = try Kernel.Stream(s.directory)
+            defer { stream.close() }
+            s.equal(try stream.rest().map(\.text).sorted(), ["a", "b"])
+            try Kernel.unlink(s["a"])
+            try s.make(s["c"])
+            stream.rewind()
+            s.equal(try stream.rest().map(\.text).sorted(), ["b", "c"])
+        },
+        PosixCase("a second listing sees every change at once, however often the first was read") { s in
+            for round in 0..<100 {
+                try s.make(s["n\(round)"])
+                s.equal(try Kernel.list(s.directory).count, round + 1)
+            }
+            for round in 0..<100 {
+                try Kernel.unlink(s["n\(round)"])
+                s.equal(try Kernel.list(s.directory).count, 99 - round)
+            }
+        },
+        PosixCase("long names are listed whole across many reads of the directory") { s in
+            let long = String(repeating: "x", count: 250)
+            for index in 0..<1000 { try Kernel.mknod(s["\(long)\(index)"], S_IFREG | 0o600) }
+            s.equal(Set(try Kernel.list(s.directory).map(\.text)).count, 1000)
+        },
+        PosixCase("rm -rf of a tree of many directories leaves nothing") { s in
+            let script =
+                "for i in $(seq 40); do mkdir -p t/$i/a/b; "
+                + "for k in $(seq 20); do echo $k > t/$i/a/b/$k; done; done"
+            let made = try Program.run(["sh", "-c", script], in: s.directory)
+            s.equal(made.status, 0, made.output)
+            let found = try Program.run(["sh", "-c", "find t -type f | wc -l"], in: s.directory)
+            s.equal(found.output, "800\n")
+            let gone = try Program.run(["rm", "-rf", "t"], in: s.directory)
+            s.equal(gone.status, 0, gone.output)
+            s.equal(try Kernel.list(s.directory).count, 0)
+        },
+    ]
+}

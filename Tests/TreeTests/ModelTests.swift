@@ -1,0 +1,48 @@
+import Accounting
+import Basics
+import Glibc
+import Serving
+import Storage
+import Support
+import Testing
+import Tree
+
+@Suite("The tree and the reference")
+struct ModelTests {
+    /// What one run of random operations is made with.
+    struct Plan: Sendable, CustomStringConvertible {
+        var kind: StoragePolicy.Kind
+        var bytes = 1 << 30
+        var nodes: Int?
+        var seed: UInt64
+        /// DMEMFS_MODEL_STEPS asks for more than a quick check needs.
+        var steps = unsafe getenv("DMEMFS_MODEL_STEPS").flatMap { unsafe Int(String(cString: $0)) } ?? 1500
+
+        var description: String { "\(kind.rawValue), \(bytes) bytes, \(nodes ?? 0) nodes, seed \(seed)" }
+    }
+
+    private static let plans: [Plan] =
+        [
+            Plan(kind: .auto, seed: 1), Plan(kind: .auto, seed: 2), Plan(kind: .randomAccess, seed: 3),
+            Plan(kind: .randomAccess, seed: 4), Plan(kind: .auto, nodes: 12, seed: 5),
+            Plan(kind: .randomAccess, nodes: 30, seed: 6),
+            Plan(kind: .auto, bytes: 200_000, seed: 7), Plan(kind: .auto, bytes: 60_000, seed: 8),
+            Plan(kind: .randomAccess, bytes: 200_000, seed: 9),
+            Plan(kind: .randomAccess, bytes: 60_000, seed: 10),
+            Plan(kind: .auto, bytes: 100_000, nodes: 15, seed: 11),
+        ]
+
+    @Test("the same random operations give the same results, and leave nothing behind", arguments: plans)
+    func agrees(plan: Plan) throws {
+        let limits = Limits(bytes: plan.bytes, nodes: plan.nodes)
+        let tree = try Tree(TreeConfiguration(limits: limits, storage: StoragePolicy(kind: plan.kind)))
+        let subject = ModelSubject(
+            TreeServer(tree), usage: { tree.usage }, checkInvariants: { tree.checkInvariants() })
+        let canary = unsafe getenv("DMEMFS_CANARY") != nil
+        let run = ModelRun(
+            subject, seed: Generator.seed(usual: plan.seed), maxNodes: plan.nodes,
+            isTight: plan.bytes < 1 << 20,
+            isCanary: canary)
+        try run.run(steps: plan.steps)
+    }
+}
