@@ -80,7 +80,9 @@ let package = Package(
         test("TreeTests", ["Serving", "Tree", "Storage", "Accounting", "Basics", "CLinux", system]),
         test("FuseTests", ["Fuse", "Serving", "Tree", "Storage", "Accounting", "Basics", "CLinux", system]),
         test("MountTests", ["dmemfs", "Basics", "CLinux", system]),
-        test("DaemonTests", ["dmemfs", "Daemon", "Control", "Basics", "CLinux", system]),
+        test(
+            "DaemonTests",
+            ["dmemfs", "Daemon", "Control", "Storage", "Accounting", "Basics", "CLinux", system]),
         test("TidyTests", ["Basics", system]),
     ]
 )

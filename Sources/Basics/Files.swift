@@ -103,6 +103,11 @@ public enum Files {
         return (FileKind(mode: status.st_mode), status.st_uid)
     }
 
+    /// Whether this process may write to `path`, or, of a folder, into it.
+    public static func isWritable(_ path: String) -> Bool {
+        unsafe access(path, W_OK) == 0
+    }
+
     public static func makeFolder(_ path: String, mode: UInt32) throws(Errno) {
         guard unsafe mkdir(path, mode) == 0 else { throw Errno(rawValue: errno) }
     }

@@ -45,6 +45,8 @@ final class RunningMount: Sendable {
     /// Of the mount's device: tells our mount from another at the same place.
     private let deviceMinor: Int
     private let startedMilliseconds = Files.monotonicMilliseconds()
+    private let isReady = Atomic<Bool>(false)
+    /// Set once, before serving begins.
     private let server = Mutex<Server?>(nil)
 
     init(_ configuration: Configuration, at path: String, readiness: Readiness, log: Logger) throws(Failure) {
@@ -87,11 +89,18 @@ final class RunningMount: Sendable {
             return ExitStatus.mountFailed.rawValue
         }
         openControl()
-        let code = session.serve { [self] in becomeReady() }
+        let failure = session.serve { [self] in becomeReady() }
         closeControl()
         // Where serving ended by itself the mount is still there, and dead.
         if isMounted { Self.detach(path) }
-        return code
+        guard failure != 0 else { return ExitStatus.success.rawValue }
+        let reason = "serving \(path) ended: \(Wording.of(Errno(rawValue: failure)))"
+        if isReady.load(ordering: .relaxed) {
+            log.error("\(reason)")
+        } else {
+            readiness.failed([reason], status: .mountFailed)
+        }
+        return ExitStatus.mountFailed.rawValue
     }
 
     private var isMounted: Bool {
@@ -115,6 +124,7 @@ final class RunningMount: Sendable {
     }
 
     private func becomeReady() {
+        isReady.store(true, ordering: .relaxed)
         do throws(Errno) {
             try Files.write(Array("dmemfs: \(summary)\n".utf8), to: STDOUT_FILENO)
         } catch {
@@ -195,21 +205,19 @@ final class RunningMount: Sendable {
         let deadline = Files.monotonicMilliseconds() + configuration.stopTimeoutMilliseconds
         var isNamed = false
         while true {
-            if unmounted(lazily: false) {
-                session.unmount()
-            } else if !isNamed {
+            if !unmounted(lazily: false), !isNamed {
                 log.warning("\(path) is in use, \(Holders.summary(of: path)): waiting for it")
                 isNamed = true
             }
             let left = deadline - Files.monotonicMilliseconds()
             if left <= 0 { break }
-            // There is no event for "no longer in use". If it is, serving ends, and the process with it.
+            // There is no event for "no longer in use". Once it is not, serving ends, and the process with it;
+            // a copy of the mount in another mount namespace is in use, too.
             _ = Signals.next(withinMilliseconds: min(left, 100))
         }
         if !unmounted(lazily: true) { log.error("cannot take the mount on \(path) away") }
         log.warning("\(path) was still in use when its time was up: its files are gone")
-        closeControl()
-        _exit(0)
+        session.unmount()
     }
 
     /// Tries to take our own mount away, and no other that may lie over it. Returns whether it is gone.

@@ -98,7 +98,10 @@ struct Draft {
         case "nonempty": acceptsNonEmpty = true
         case "allow_other": allowsOthers = true
         case "private": allowsOthers = false
-        case "ro", "noexec", "nosuid", "nodev": flags.insert(setting.name)
+        case "ro", "noexec": flags.insert(setting.name)
+        case "nosuid", "nodev":
+            flags.remove(String(setting.name.dropFirst(2)))
+            flags.insert(setting.name)
         case "rw": flags.remove("ro")
         case "exec": flags.remove("noexec")
         case "suid", "dev":
@@ -107,6 +110,8 @@ struct Draft {
                 return true
             }
             flags.remove("no\(setting.name)")
+            // libfuse adds the opposite unless it is told.
+            flags.insert(setting.name)
         case let name where OptionList.isAccepted(name): return true
         default: return false
         }

@@ -58,6 +58,7 @@ public struct Mountpoint: Sendable {
         do throws(Failure) {
             try mountpoint.check(acceptsNonEmpty: configuration.acceptsNonEmpty)
             try FuseDevice.check()
+            if geteuid() != 0 { try mountpoint.checkForUser(allowsOthers: configuration.allowsOthers) }
         } catch {
             mountpoint.undo()
             throw error
@@ -142,6 +143,26 @@ public struct Mountpoint: Sendable {
             throw Failure(
                 .mountFailed,
                 "\(path) is not empty, and a mount would hide what it holds: allow it with '-o nonempty'")
+        }
+    }
+}
+
+extension Mountpoint {
+    /// What fusermount3 would refuse to a user, in more lines and with less of a remedy.
+    private func checkForUser(allowsOthers: Bool) throws(Failure) {
+        guard Files.isWritable(path) else {
+            throw Failure(.mountFailed, "permission denied to mount on \(path): name a directory of yours")
+        }
+        guard allowsOthers else { return }
+        let configuration: String
+        do throws(Errno) {
+            configuration = try Files.text(of: "/etc/fuse.conf")
+        } catch {
+            configuration = ""
+        }
+        guard configuration.split(separator: "\n").contains("user_allow_other") else {
+            throw Failure(
+                .mountFailed, "allow_other is for root only here: add 'user_allow_other' to /etc/fuse.conf as root")
         }
     }
 }

@@ -29,7 +29,7 @@ enum Spawn {
         unsafe posix_spawnattr_setsigmask(&attributes, &none)
         unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
         var texts: [UnsafeMutablePointer<CChar>?] = unsafe arguments.map { unsafe strdup($0) } + [nil]
-        defer { unsafe texts.forEach { unsafe free($0) } }
+        defer { for index in unsafe texts.indices { unsafe free(texts[index]) } }
         var child = pid_t()
         let failure = unsafe posix_spawnp(&child, path, &actions, &attributes, &texts, environ)
         guard failure == 0 else { throw Errno(rawValue: failure) }

@@ -1,0 +1,160 @@
+import Accounting
+import Basics
+import Daemon
+import Storage
+import Testing
+
+@Suite("what a mount is asked for")
+struct ConfigurationTests {
+    private func configuration(
+        _ lists: String..., flags: [Setting] = [], user: UInt32 = 0
+    ) throws(ConfigurationError) -> Configuration {
+        let settings = lists.flatMap { OptionList.settings(in: $0) } + flags
+        let request = MountRequest(mountpoint: "/m", settings: settings, makesMountpoint: false)
+        return try Configuration(validating: request, asUser: user, group: user) { () throws(Errno) in 8 << 30
+        }
+    }
+
+    private func faults(_ list: String, user: UInt32 = 0) -> [String] {
+        do throws(ConfigurationError) {
+            _ = try configuration(list, user: user)
+            return []
+        } catch {
+            return error.faults.map(\.description)
+        }
+    }
+
+    @Test("root's mount is for all, without setuid programs and devices; a user's is his own")
+    func defaults() throws {
+        let root = try configuration()
+        #expect(root.limits == Limits(bytes: 2 << 30))
+        #expect(root.allowsOthers && root.rootMode == 0o1777 && root.kernelOptions == ["nodev", "nosuid"])
+        #expect(root.storage.kind == .auto && root.stopTimeoutMilliseconds == 20_000)
+        let user = try configuration(user: 1000)
+        #expect(!user.allowsOthers && user.rootMode == 0o700 && user.rootOwner == 1000)
+    }
+
+    @Test("every option arrives where it belongs")
+    func options() throws {
+        let made = try configuration(
+            "size=64M,nr_inodes=100,storage=random_access,node_limit_errno=ENOSPC,chunk_overhead=0",
+            "promotion_limit=1M,mode=0750,uid=5,gid=6,nonempty,ro,suid,dev,noexec,fsname=a\\,b=c,private")
+        #expect(made.limits == Limits(bytes: 64 << 20, nodes: 100, nodeLimitErrno: .noSpace))
+        #expect(made.storage.kind == .randomAccess && made.storage.chunkOverheadBytes == 0)
+        #expect(made.storage.promotionLimitBytes == 1 << 20)
+        #expect(made.rootMode == 0o750 && made.rootOwner == 5 && made.rootGroup == 6)
+        #expect(made.acceptsNonEmpty && !made.allowsOthers && made.name == "a,b=c")
+        #expect(made.kernelOptions == ["dev", "noexec", "ro", "suid"])
+        #expect(try configuration("suid,nosuid,ro,rw").kernelOptions == ["nodev", "nosuid"])
+    }
+
+    @Test("what mount(8) and fstab hand on is accepted")
+    func accepted() throws {
+        let made = try configuration(
+            "defaults,rw,relatime,nofail,noauto,user,_netdev,x-systemd.automount,X-a=b,comment=hello,atime,,")
+        #expect(made.kernelOptions == ["nodev", "nosuid"])
+    }
+
+    @Test("an unknown option is refused, with the word that was probably meant")
+    func unknown() {
+        #expect(faults("sise=1M").first?.contains("did you mean 'size'") == true)
+        #expect(faults("nonempti").first?.contains("did you mean 'nonempty'") == true)
+        #expect(faults("zzzzzzzzzzz").first?.contains("dmemfs help mount") == true)
+        #expect(faults("nosymfollow").first?.contains("unknown option") == true)
+        #expect(faults(String(repeating: "x", count: 5000)).count == 1)
+    }
+
+    @Test("all faults are reported at once")
+    func allAtOnce() {
+        let wrong = "size=0,nr_inodes=-1,storage=disk,mode=9,uid=x,nonempty=1,zzzzzzzzz"
+        let found = faults("\(wrong),node_limit_errno=EIO")
+        #expect(found.count == 8)
+        #expect(found.allSatisfy { !$0.contains("\n") })
+    }
+
+    @Test("a list and a flag that say different things are refused")
+    func contradiction() throws {
+        let flag = Setting(name: "size", value: "2M", spelling: "--size")
+        #expect(throws: ConfigurationError.self) { try configuration("size=1M", flags: [flag]) }
+        #expect(try configuration("size=2M", flags: [flag]).limits.bytes == 2 << 20)
+        // Within one list the last one holds, as with mount(8).
+        #expect(try configuration("size=1M,size=3M").limits.bytes == 3 << 20)
+    }
+
+    @Test("suid and dev are for root, and an engine that is not built in is an error")
+    func refusals() {
+        #expect(faults("suid", user: 1000).count == 1)
+        #expect(faults("io=memory").isEmpty && faults("io=auto").isEmpty)
+        #expect(faults("io=strict").first?.contains("not built into this version") == true)
+        #expect(faults("io=fast").first?.contains("no engine") == true)
+        let error = #expect(throws: ConfigurationError.self) { try configuration("io=strict") }
+        #expect(error?.status == .mountFailed)
+    }
+
+    @Test("a backslash takes the meaning from a comma, and nothing from other words")
+    func escapes() {
+        let settings = OptionList.settings(in: "fsname=a\\,b\\\\c,size=1M,ro")
+        #expect(settings.map(\.name) == ["fsname", "size", "ro"])
+        #expect(settings.map(\.value) == ["a,b\\c", "1M", nil])
+    }
+}
+
+@Suite("how much memory a percentage is of")
+struct MachineMemoryTests {
+    /// Lays files out below a folder of their own and asks.
+    private func available(_ files: [String: String]) throws -> Int {
+        let root = Folder.make()
+        defer { Folder.remove(root) }
+        for (path, text) in files {
+            let folder = "\(root)\(path.prefix(upTo: path.lastIndex(of: "/")!))"
+            _ = Program.spawnAndWait("/bin/mkdir", ["mkdir", "-p", folder], into: "/dev/null")
+            let words = ["sh", "-c", "printf '%s\\n' \"$1\" >\"$2\"", "sh", text, root + path]
+            _ = Program.spawnAndWait("/bin/sh", words, into: "/dev/null")
+        }
+        return try MachineMemory.available(root: root)
+    }
+
+    private let meminfo = "MemTotal:       1048576 kB\nMemFree: 5 kB"
+
+    @Test("without cgroups it is the machine's")
+    func machine() throws {
+        let files = ["/proc/meminfo": meminfo, "/proc/self/mountinfo": "", "/proc/self/cgroup": ""]
+        #expect(try available(files) == 1 << 30)
+    }
+
+    @Test("version 2: the groups above the daemon's own count, its own does not")
+    func unified() throws {
+        let files = [
+            "/proc/meminfo": meminfo,
+            "/proc/self/mountinfo": "31 23 0:28 / /cg rw - cgroup2 cgroup2 rw",
+            "/proc/self/cgroup": "0::/outer/inner/own",
+            "/cg/outer/memory.max": "max",
+            "/cg/outer/inner/memory.max": "268435456",
+            "/cg/outer/inner/own/memory.max": "1048576",
+        ]
+        #expect(try available(files) == 256 << 20)
+    }
+
+    @Test("version 2 in a container: the group that it sees as the root counts")
+    func container() throws {
+        let files = [
+            "/proc/meminfo": meminfo,
+            "/proc/self/mountinfo": "31 23 0:28 / /cg rw - cgroup2 cgroup2 rw",
+            "/proc/self/cgroup": "0::/",
+            "/cg/memory.max": "134217728",
+        ]
+        #expect(try available(files) == 128 << 20)
+    }
+
+    @Test("version 1: below the part of the hierarchy that is mounted")
+    func legacy() throws {
+        let files = [
+            "/proc/meminfo": meminfo,
+            "/proc/self/mountinfo": "35 31 0:32 /docker/abc /cg/memory rw - cgroup cgroup rw,memory",
+            "/proc/self/cgroup": "5:cpu,cpuacct:/x\n4:memory:/docker/abc/unit",
+            "/cg/memory/memory.limit_in_bytes": "536870912",
+            "/cg/memory/unit/memory.limit_in_bytes": "1048576",
+        ]
+        #expect(try available(files) == 512 << 20)
+    }
+}

@@ -1,0 +1,52 @@
+import Basics
+import Glibc
+import Testing
+
+@Suite("a mount of an unprivileged user's", .enabled(if: Program.canMount, "\(Program.mountSkip)"))
+struct UserTests {
+    /// What a user does, as uid 65534 in a mount namespace where /dev/fuse is open to all, as udev leaves it.
+    private static let script = #"""
+        set -eu
+        program=$1 place=$2
+        mount -t tmpfs tmpfs "$place"
+        cp -a /dev/fuse "$place/fuse"
+        chmod 666 "$place/fuse"
+        mount --bind "$place/fuse" /dev/fuse
+        mkdir -m 777 "$place/own" "$place/run"
+        chmod 755 "$place"
+        user() {
+            setpriv --reuid=65534 --regid=65534 --clear-groups env XDG_RUNTIME_DIR="$place/run" "$@"
+        }
+        status() { user "$program" status --json "$place/own/m"; }
+        user "$program" mount --mkdir --size 8M "$place/own/m"
+        user sh -c "echo hello >$place/own/m/x"
+        grep "$place/own/m" /proc/self/mountinfo | grep -q "nosuid,nodev.*user_id=65534"
+        ! ls "$place/own/m" 2>/dev/null
+        status | grep -q '"limit_bytes" : 8388608'
+        ! user "$program" mount -o allow_other "$place/own" 2>"$place/said"
+        grep -q -e user_allow_other -e "not empty" "$place/said"
+        process=$(status | sed -n 's/.*"pid" : \([0-9]*\).*/\1/p')
+        kill -KILL "$process"
+        until user "$program" list | grep -q "$place/own/m (dmemfs) dead"; do :; done
+        user "$program" mount --size 8M "$place/own/m" 2>"$place/said"
+        grep -q "cleared the dead mount" "$place/said"
+        ! user "$program" mount --size 8M "$place/own/m" 2>"$place/said"
+        grep -q "already mounted" "$place/said"
+        user "$program" umount "$place/own/m"
+        ! grep "$place/own/m" /proc/self/mountinfo
+        [ -z "$(ls "$place/run/dmemfs")" ]
+        """#
+
+    @Test("is private, is cleared when dead, and leaves nothing")
+    func life() throws {
+        let folder = Folder.make()
+        defer { Folder.remove(folder) }
+        let place = "\(folder)/place"
+        try Files.makeFolder(place, mode: 0o755)
+        let words = ["unshare", "-m", "sh", "-x", "-c", Self.script, "sh", Program.path, place]
+        let code = Program.spawnAndWait("/usr/bin/unshare", words, into: "\(folder)/script")
+        let said = try Files.text(of: "\(folder)/script.err")
+        #expect(code == 0, "\(said)")
+        #expect(processes(naming: place).isEmpty)
+    }
+}
