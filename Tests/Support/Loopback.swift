@@ -9,6 +9,11 @@ public struct Answer: Hashable, Sendable {
     /// What follows the header.
     public var payload: [UInt8]
 
+    public init(error: Int32, payload: [UInt8] = []) {
+        self.error = error
+        self.payload = payload
+    }
+
     /// The payload as the reply to LOOKUP and all that makes a node. CREATE's goes on behind it.
     public var entry: WireEntry { WireEntry(payload, at: 0) }
 
