@@ -140,8 +140,8 @@ final class RecordingOperations: FileOperations {
         by caller: Caller
     ) throws(Errno) {
         try note(
-            "rename \(parent.rawValue) \(text(name)) \(newParent.rawValue) \(text(newName)) \(flags.rawValue) "
-                + text(caller))
+            "rename \(parent.rawValue) \(text(name)) \(newParent.rawValue) \(text(newName)) "
+                + "\(flags.rawValue) \(text(caller))")
     }
 
     func read(
@@ -167,7 +167,8 @@ final class RecordingOperations: FileOperations {
         _ bytes: RawSpan, to node: NodeID, at offset: Int64, droppingPrivileges: Bool
     ) throws(Errno) -> Int {
         try note(
-            "write \(node.rawValue) \(offset) \(text(bytes).prefix(20)) \(bytes.byteCount) \(droppingPrivileges)"
+            "write \(node.rawValue) \(offset) \(text(bytes).prefix(20)) \(bytes.byteCount) "
+                + "\(droppingPrivileges)"
         )
         return bytes.byteCount
     }

@@ -32,7 +32,8 @@ public struct Answer: Hashable, Sendable {
 
 /// libfuse without a kernel: requests are built in memory, and answered before the call returns.
 ///
-/// The whole of the FUSE half runs, on the calling thread, in an ordinary process without privileges or /dev/fuse.
+/// The whole of the FUSE half runs, on the calling thread, in an ordinary process without privileges or
+/// /dev/fuse.
 /// Safe to use from several threads.
 public final class Loopback: Sendable {
     private let session: Session
