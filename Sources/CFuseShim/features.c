@@ -122,12 +122,12 @@ void shim_examine(char *frame, size_t count) {
     }
 }
 
-/// Adds to the INIT reply what libfuse before 3.17 cannot say.
+/// Adds to the INIT reply what libfuse before 3.17 cannot say (of PARALLEL_DIROPS it only forgets to).
 static void amend(struct iovec *vectors, int count) {
 #if FUSE_VERSION < FUSE_MAKE_VERSION(3, 17)
     if (!shim_frame.is_init || count != 2 || vectors[1].iov_len != sizeof(struct protocol_init_out)) return;
     struct protocol_init_out *answer = vectors[1].iov_base;
-    answer->flags |= shim_frame.offered & PROTOCOL_HANDLE_KILLPRIV_V2;
+    answer->flags |= shim_frame.offered & (PROTOCOL_HANDLE_KILLPRIV_V2 | PROTOCOL_PARALLEL_DIROPS);
 #else
     (void)vectors;
     (void)count;

@@ -21,6 +21,8 @@ enum {
 };
 
 enum {
+    /// INIT: lookups and listings in one directory may run side by side.
+    PROTOCOL_PARALLEL_DIROPS = 1u << 18,
     /// INIT: a write, truncation or change of owner clears privileges in the filesystem, on demand.
     PROTOCOL_HANDLE_KILLPRIV_V2 = 1u << 28,
     /// WRITE: clear setuid and setgid.

@@ -17,6 +17,7 @@
 // What libfuse says -----------------------------------------------------------------------------------------
 
 /// The first line libfuse said since the call that listens began; it is the cause, later ones are effects.
+/// libfuse may say a line in pieces: it ends with a newline.
 static _Thread_local char message[512];
 static _Thread_local bool listening;
 
@@ -24,15 +25,19 @@ static void hear(enum fuse_log_level level, const char *format, va_list argument
     (void)level;
     if (!listening) {
         vfprintf(stderr, format, arguments);
-    } else if (message[0] == 0) {
-        vsnprintf(message, sizeof message, format, arguments);
-        message[strcspn(message, "\n")] = 0;
+    } else if (strchr(message, '\n') == NULL) {
+        size_t heard = strlen(message);
+        vsnprintf(message + heard, sizeof message - heard, format, arguments);
     }
 }
 
 static void listen_to_libfuse(bool on) {
-    if (on) message[0] = 0;
     listening = on;
+    if (on) {
+        message[0] = 0;
+    } else {
+        message[strcspn(message, "\n")] = 0;
+    }
 }
 
 const char *shim_last_message(void) {

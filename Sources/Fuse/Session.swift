@@ -1,4 +1,6 @@
+import Basics
 import CFuseShim
+import Glibc
 
 /// Why a session could not be made, mounted or served: one line in English.
 public struct SessionError: Error, CustomStringConvertible, Sendable, Hashable {
@@ -57,6 +59,12 @@ final class SessionContext: Sendable {
 
     /// Mounts on the mountpoint. Requests wait until `serve`.
     public func mount() throws(SessionError) {
+        // The kernel would mount on a file as well, and then find that the root is none.
+        var found = stat()
+        let isThere = unsafe mountpoint.withCString { unsafe stat($0, &found) } == 0
+        if isThere, FileKind(mode: found.st_mode) != .directory {
+            throw SessionError("\(mountpoint) is not a directory")
+        }
         let result = unsafe mountpoint.withCString { unsafe shim_session_mount(session, $0) }
         guard result == 0 else { throw .fromLibfuse(otherwise: "cannot mount on \(mountpoint)") }
     }

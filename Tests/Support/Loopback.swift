@@ -9,6 +9,11 @@ public struct Answer: Hashable, Sendable {
     /// What follows the header.
     public var payload: [UInt8]
 
+    public init(error: Int32, payload: [UInt8] = []) {
+        self.error = error
+        self.payload = payload
+    }
+
     /// The payload as the reply to LOOKUP and all that makes a node. CREATE's goes on behind it.
     public var entry: WireEntry { WireEntry(payload, at: 0) }
 
@@ -27,7 +32,8 @@ public struct Answer: Hashable, Sendable {
 
 /// libfuse without a kernel: requests are built in memory, and answered before the call returns.
 ///
-/// The whole of the FUSE half runs, on the calling thread, in an ordinary process without privileges or /dev/fuse.
+/// The whole of the FUSE half runs, on the calling thread, in an ordinary process without privileges or
+/// /dev/fuse.
 /// Safe to use from several threads.
 public final class Loopback: Sendable {
     private let session: Session

@@ -71,7 +71,8 @@ public struct InitFlags: OptionSet, Hashable, Sendable {
 }
 
 extension [UInt8] {
-    /// Appends an integer in the byte order of the wire, which is the machine's; all that we run on are little-endian.
+    /// Appends an integer in the byte order of the wire, which is the machine's; all that we run on are
+    /// little-endian.
     public mutating func put(_ value: some FixedWidthInteger) {
         for shift in stride(from: 0, to: value.bitWidth, by: 8) {
             append(UInt8(truncatingIfNeeded: value >> shift))
