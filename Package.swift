@@ -63,17 +63,22 @@ let package = Package(
         room(
             "Daemon",
             [
-                "Serving", "Control", "Tree", "Storage", "Accounting", "Telemetry", "Fuse", "Basics", "CLinux", logging,
+                "Serving", "Control", "Tree", "Storage", "Accounting", "Telemetry", "Fuse", "Basics",
+                "CLinux", logging,
                 system,
             ]),
         // The command line, one file a verb.
         .executableTarget(
             name: "dmemfs",
-            dependencies: ["Daemon", "Control", "Storage", "Accounting", "Basics", "CLinux", arguments, logging, system],
+            dependencies: [
+                "Daemon", "Control", "Storage", "Accounting", "Basics", "CLinux", arguments, logging, system,
+            ],
             swiftSettings: strict),
         .target(
             name: "Support",
-            dependencies: ["Tree", "Storage", "Accounting", "Fuse", "CFuseShim", "Serving", "Basics", "CLinux", system],
+            dependencies: [
+                "Tree", "Storage", "Accounting", "Fuse", "CFuseShim", "Serving", "Basics", "CLinux", system,
+            ],
             path: "Tests/Support", swiftSettings: strict),
         test("AccountingTests", ["Accounting", "Telemetry", "Basics", system]),
         test("StorageTests", ["Storage", "Accounting", "Basics", system]),

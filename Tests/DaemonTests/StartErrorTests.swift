@@ -78,7 +78,7 @@ struct StartErrorTests {
         #expect(throws: Errno.noSuchFileOrDirectory) { try Files.status(of: "\(folder)/a") }
     }
 
-    @Test("a stranger's directory", .enabled(if: Program.isRoot, "the tests are not root"))
+    @Test("a stranger's directory", .enabled(if: Program.canMount, "\(Program.mountSkip)"))
     func noPermission() {
         let folder = Folder.make()
         defer { Folder.remove(folder) }
