@@ -1,7 +1,8 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-/// Every Swift target is built with these: language mode 6, no warning let through, unsafe code marked as such.
+/// Every Swift target is built with these: language mode 6, no warning let through, unsafe code marked as
+/// such.
 let strict: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .treatAllWarnings(as: .error),

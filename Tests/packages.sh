@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs those of the named Debian packages that are missing, and says so. Does nothing where dpkg is not known.
+# Installs those of the named Debian packages that are missing, and says so. Does nothing without dpkg.
 set -eu
 
 command -v dpkg-query >/dev/null || exit 0
@@ -12,7 +12,7 @@ done
 
 as_root=""
 if [ "$(id -u)" -ne 0 ]; then
-    command -v sudo >/dev/null || { echo "missing packages, and no sudo to install them:$missing" >&2; exit 1; }
+    command -v sudo >/dev/null || { echo "packages are missing, and no sudo:$missing" >&2; exit 1; }
     as_root="sudo"
 fi
 echo "installing missing packages${as_root:+ with sudo}:$missing"

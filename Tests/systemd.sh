@@ -1,7 +1,7 @@
 #!/bin/sh
-# Boots a systemd of its own in fresh namespaces and puts the unit through its life: start, use from outside the
-# unit, kill -9, restart, stop. Takes the program's path and the unit file's. Exits with 77, and says why, where no
-# systemd can be booted.
+# Boots a systemd of its own in fresh namespaces and puts the unit through its life: start, use from
+# outside the unit, kill -9, restart, stop. Takes the program's path and the unit file's. Exits with 77, and
+# says why, where no systemd can be booted.
 set -eu
 
 program=$(realpath "$1")

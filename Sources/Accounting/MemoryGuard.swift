@@ -1,10 +1,12 @@
 import Synchronization
 
-/// Refuses growth while the machine, or a cgroup on the way up, is short of memory: before the OOM killer acts.
+/// Refuses growth while the machine, or a cgroup on the way up, is short of memory: before the OOM killer
+/// acts.
 ///
-/// Availability is read at most once an interval, and what has grown since the last reading is subtracted, so that
-/// thousands of small writes cannot pass on one stale reading. A write that needs nothing is never asked about.
-/// Atomics without a lock; the one thread that finds the reading old reads anew, the others go on with what there is.
+/// Availability is read at most once an interval, and what has grown since the last reading is subtracted, so
+/// that thousands of small writes cannot pass on one stale reading. A write that needs nothing is never asked
+/// about. Atomics without a lock; the one thread that finds the reading old reads anew, the others go on with
+/// what there is.
 public final class MemoryGuard: Sendable {
     /// When the guard looks, and what it does.
     public enum Mode: String, Sendable, CaseIterable {
@@ -43,7 +45,8 @@ public final class MemoryGuard: Sendable {
         }
     }
 
-    /// How much more than the headroom must be available before a tripped guard lets go, as a part of the headroom.
+    /// How much more than the headroom must be available before a tripped guard lets go, as a part of the
+    /// headroom.
     private static let releaseShare = 4
     /// A refusal reads anew at most this often: memory that comes free is seen soon, at a bounded cost.
     private static let retryMilliseconds = 20
@@ -59,10 +62,12 @@ public final class MemoryGuard: Sendable {
     private let tripped = Atomic<Bool>(false)
 
     /// - Parameters:
-    ///   - available: reads how many bytes the machine and the cgroups have left; nil where that cannot be known.
+    ///   - available: reads how many bytes the machine and the cgroups have left; nil where that cannot be
+    ///     known.
     ///   - milliseconds: a clock that never goes back.
     public init(
-        _ policy: Policy, available: @escaping @Sendable () -> Int?, milliseconds: @escaping @Sendable () -> Int
+        _ policy: Policy, available: @escaping @Sendable () -> Int?,
+        milliseconds: @escaping @Sendable () -> Int
     ) {
         self.policy = policy
         self.available = available
@@ -78,7 +83,8 @@ public final class MemoryGuard: Sendable {
         return bytes < 0 ? nil : bytes
     }
 
-    /// What may be written now as far as the guard is concerned, in bytes: a fresh reading where the last one is old.
+    /// What may be written now as far as the guard is concerned, in bytes: a fresh reading where the last one
+    /// is old.
     public var admittedBytes: Int {
         guard policy.mode == .perWrite, policy.action == .raise else { return .max }
         readIfOld(milliseconds(), olderThan: policy.intervalMilliseconds)

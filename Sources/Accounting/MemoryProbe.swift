@@ -10,12 +10,15 @@ public enum MemoryProbe {
         value(of: "MemTotal:", in: meminfo).flatMap(kibibytes)
     }
 
-    /// The path of this process in the hierarchy of `controller` ("" for the unified one), from /proc/self/cgroup.
+    /// The path of this process in the hierarchy of `controller` ("" for the unified one), from
+    /// /proc/self/cgroup.
     public static func path(of controller: String, cgroup: String) -> String? {
         for line in cgroup.split(separator: "\n") {
             let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
             guard fields.count == 3, fields[2].hasPrefix("/") else { continue }
-            if fields[1].split(separator: ",").contains(Substring(controller)) || fields[1].isEmpty && controller.isEmpty {
+            if fields[1].split(separator: ",").contains(Substring(controller))
+                || fields[1].isEmpty && controller.isEmpty
+            {
                 return String(fields[2])
             }
         }
@@ -33,7 +36,8 @@ public enum MemoryProbe {
         return chain + [""]
     }
 
-    /// A limit as cgroup files give it, in bytes; nil for "max", for version 1's "no limit", and for what is no number.
+    /// A limit as cgroup files give it, in bytes; nil for "max", for version 1's "no limit", and for what is
+    /// no number.
     public static func limit(_ text: String) -> Int? {
         guard let bytes = UInt64(trimmed(text)), bytes < 1 << 62 else { return nil }
         return Int(bytes)
@@ -46,8 +50,8 @@ public enum MemoryProbe {
 
     /// The cache that a cgroup can give up, from its memory.stat, in bytes: file pages of both lists.
     ///
-    /// Pages that are dirty or under write-back are not counted: they must be written first. Version 1 counts its own
-    /// children only in the fields that begin with `total_`.
+    /// Pages that are dirty or under write-back are not counted: they must be written first. Version 1 counts
+    /// its own children only in the fields that begin with `total_`.
     public static func reclaimable(stat: String) -> Int {
         let isVersion1 = value(of: "total_inactive_file", in: stat) != nil
         let prefix = isVersion1 ? "total_" : ""
@@ -57,7 +61,8 @@ public enum MemoryProbe {
         return max(0, file - number(dirtyName, in: stat) - number(writebackName, in: stat))
     }
 
-    /// The share of time in which some task waited for memory over the last ten seconds, in percent, from a PSI file.
+    /// The share of time in which some task waited for memory over the last ten seconds, in percent, from a
+    /// PSI file.
     public static func pressure(_ text: String) -> Double? {
         for line in text.split(separator: "\n") where line.hasPrefix("some ") {
             for field in line.split(separator: " ") where field.hasPrefix("avg10=") {

@@ -2,11 +2,12 @@ public import Basics
 import Synchronization
 import Telemetry
 
-/// Who may have how many bytes: a limit and what is in use of it, with an optional ledger above that must agree.
+/// Who may have how many bytes: a limit and what is in use of it, with an optional ledger above that must
+/// agree.
 ///
-/// Invariant: `used <= limit` at every moment, at every level; `used` is the sum of all charges and reservations.
-/// All operations are atomics without a lock. They are relaxed because the counters publish no other memory: what
-/// was paid for is published by the lock of the inode that owns it.
+/// Invariant: `used <= limit` at every moment, at every level; `used` is the sum of all charges and
+/// reservations. All operations are atomics without a lock. They are relaxed because the counters publish no
+/// other memory: what was paid for is published by the lock of the inode that owns it.
 public final class QuotaLedger: Sendable {
     /// The mount's ledger for a directory's, nil for the mount's own.
     public let parent: QuotaLedger?
@@ -39,8 +40,8 @@ public final class QuotaLedger: Sendable {
 
     /// Sets the limit while the mount is in use.
     ///
-    /// Below what is used the limit is set only where `draining`: nothing grows then until use has fallen below it.
-    /// Returns whether it was set.
+    /// Below what is used the limit is set only where `draining`: nothing grows then until use has fallen
+    /// below it. Returns whether it was set.
     public func setLimit(_ bytes: Int, draining: Bool) -> Bool {
         precondition(bytes > 0)
         let before = limit.exchange(bytes, ordering: .sequentiallyConsistent)
@@ -67,7 +68,8 @@ public final class QuotaLedger: Sendable {
 
     /// Sets `bytes` aside at every level, or changes nothing.
     ///
-    /// - Throws: `.noSpace` where the mount's limit refuses, `.diskQuotaExceeded` where a ledger below it does.
+    /// - Throws: `.noSpace` where the mount's limit refuses, `.diskQuotaExceeded` where a ledger below it
+    ///   does.
     public func reserve(_ bytes: Int) throws(Errno) -> Reservation {
         precondition(bytes >= 0)
         var level: QuotaLedger? = self
@@ -91,7 +93,8 @@ public final class QuotaLedger: Sendable {
         while true {
             // Subtract, so that the test cannot overflow.
             guard bytes <= limitBytes - seen || bytes == 0 else { return false }
-            let (won, now) = used.weakCompareExchange(expected: seen, desired: seen + bytes, ordering: .relaxed)
+            let (won, now) = used.weakCompareExchange(
+                expected: seen, desired: seen + bytes, ordering: .relaxed)
             if won { break }
             seen = now
         }

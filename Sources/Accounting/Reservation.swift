@@ -1,6 +1,7 @@
 /// Bytes set aside but not yet in use: committed into a `Charge`, or returned on `deinit`.
 ///
-/// It holds its ledger strongly: the compiler may end a local after its last use, and an unowned ledger with it.
+/// It holds its ledger strongly: the compiler may end a local after its last use, and an unowned ledger with
+/// it.
 public struct Reservation: ~Copyable {
     private let ledger: QuotaLedger
     /// In bytes.
@@ -13,10 +14,12 @@ public struct Reservation: ~Copyable {
 
     /// Turns the promise into use: the use of `charge` changes by `data` and `metadata` bytes.
     ///
-    /// Either may be negative; together they are at most what was reserved. What was reserved beyond is returned.
+    /// Either may be negative; together they are at most what was reserved. What was reserved beyond is
+    /// returned.
     public consuming func commit(into charge: inout Charge, data: Int, metadata: Int) {
         precondition(data + metadata <= bytes, "an operation used more than it had reserved")
-        precondition(charge.ledger === ledger, "a reservation of one ledger was committed into a charge of another")
+        precondition(
+            charge.ledger === ledger, "a reservation of one ledger was committed into a charge of another")
         ledger.settle(bytes, data: data, metadata: metadata)
         charge.change(data: data, metadata: metadata)
         bytes = 0
@@ -45,7 +48,8 @@ public struct Charge: ~Copyable {
         precondition(bytes >= 0, "more was given back than had been charged")
     }
 
-    /// Changes the use by amounts that are together not positive: memory was freed, or moved from one use to another.
+    /// Changes the use by amounts that are together not positive: memory was freed, or moved from one use to
+    /// another.
     public mutating func shrink(data: Int, metadata: Int) {
         precondition(data + metadata <= 0, "a charge can grow only through a reservation")
         guard data != 0 || metadata != 0 else { return }

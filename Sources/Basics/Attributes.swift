@@ -1,4 +1,5 @@
-/// A moment, as stat(2) gives it: seconds since 1970, which may be negative, and nanoseconds, 0 to 999,999,999.
+/// A moment, as stat(2) gives it: seconds since 1970, which may be negative, and nanoseconds, 0 to
+/// 999,999,999.
 public struct Timestamp: Hashable, Sendable, Comparable {
     public var seconds: Int64
     public var nanoseconds: UInt32
@@ -50,7 +51,8 @@ public struct Attributes: Hashable, Sendable {
     public var changed: Timestamp
 
     public init(
-        number: UInt64, mode: UInt32, links: UInt32, owner: UInt32, group: UInt32, device: UInt32, size: Int64,
+        number: UInt64, mode: UInt32, links: UInt32, owner: UInt32, group: UInt32, device: UInt32,
+        size: Int64,
         blocks: Int64, accessed: Timestamp, modified: Timestamp, changed: Timestamp
     ) {
         self.number = number

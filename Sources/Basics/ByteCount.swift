@@ -12,7 +12,8 @@ public struct ByteCount: Hashable, Comparable, Sendable {
 }
 
 extension ByteCount: CustomStringConvertible {
-    /// As `2 GiB` or `1.5 MiB`: at most one decimal, rounded down so that it never promises more than there is.
+    /// As `2 GiB` or `1.5 MiB`: at most one decimal, rounded down so that it never promises more than there
+    /// is.
     public var description: String {
         var scale = 1
         var unit = "B"

@@ -132,7 +132,8 @@ public enum Files {
         guard unsafe umount2(path, flags) == 0 else { throw Errno(rawValue: errno) }
     }
 
-    /// Asks the filesystem at `path` past every cache; throws `.socketNotConnected` (ENOTCONN) where its daemon is dead.
+    /// Asks the filesystem at `path` past every cache; throws `.socketNotConnected` (ENOTCONN) where its
+    /// daemon is dead.
     public static func probeMount(_ path: String) throws(Errno) {
         let failure = unsafe linux_probe_mount(path)
         guard failure == 0 else { throw Errno(rawValue: failure) }

@@ -3,9 +3,10 @@ import Synchronization
 
 /// A lock of four bytes: one futex word, without the value that it guards.
 ///
-/// `Lock` below owns its value and is what most code wants. An inode, of which there are millions, keeps the bare word
-/// beside its state. Why not `Synchronization.Mutex`: its slow path is not instrumented, so that the thread sanitizer
-/// reports races that are none. Not recursive: a second `lock()` by the holder waits for ever.
+/// `Lock` below owns its value and is what most code wants. An inode, of which there are millions, keeps the
+/// bare word beside its state. Why not `Synchronization.Mutex`: its slow path is not instrumented, so that
+/// the thread sanitizer reports races that are none. Not recursive: a second `lock()` by the holder waits for
+/// ever.
 @safe public struct LockWord: ~Copyable, Sendable {
     /// 0: free; 1: held; 2: held, and somebody may be waiting.
     private let word = Atomic<UInt32>(0)
@@ -14,7 +15,9 @@ import Synchronization
 
     public borrowing func lock() {
         // Relaxed on failure: the slow path looks again.
-        if word.compareExchange(expected: 0, desired: 1, successOrdering: .acquiring, failureOrdering: .relaxed).exchanged {
+        if word.compareExchange(
+            expected: 0, desired: 1, successOrdering: .acquiring, failureOrdering: .relaxed
+        ).exchanged {
             return
         }
         lockSlowly()
@@ -43,9 +46,12 @@ import Synchronization
         }
     }
 
-    /// Lends the address of the word. It is stable: an `Atomic` cannot be copied, and nobody moves a lock in use.
+    /// Lends the address of the word. It is stable: an `Atomic` cannot be copied, and nobody moves a lock in
+    /// use.
     @unsafe private borrowing func withFutex(_ body: (UnsafePointer<UInt32>) -> Void) {
-        unsafe withUnsafePointer(to: word) { unsafe body(UnsafeRawPointer($0).assumingMemoryBound(to: UInt32.self)) }
+        unsafe withUnsafePointer(to: word) {
+            unsafe body(UnsafeRawPointer($0).assumingMemoryBound(to: UInt32.self))
+        }
     }
 }
 

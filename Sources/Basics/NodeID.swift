@@ -1,7 +1,8 @@
-/// The name by which the kernel and we speak of an inode: its slot's index, and a generation that guards reuse.
+/// The name by which the kernel and we speak of an inode: its slot's index, and a generation that guards
+/// reuse.
 ///
-/// The index is in the low 32 bits and the generation in the high 32. The generation is the low half of the inode
-/// number less one, so that the root, whose inode number is 1, has the ID 1 that FUSE demands.
+/// The index is in the low 32 bits and the generation in the high 32. The generation is the low half of the
+/// inode number less one, so that the root, whose inode number is 1, has the ID 1 that FUSE demands.
 public struct NodeID: RawRepresentable, Hashable, Sendable {
     public let rawValue: UInt64
 

@@ -28,7 +28,8 @@ public struct AttributeChanges: Hashable, Sendable {
     public var accessed: Time?
     public var modified: Time?
     public var changed: Time?
-    /// Clear setuid, setgid (of a group-executable file) and `security.capability`, as after a write by a stranger.
+    /// Clear setuid, setgid (of a group-executable file) and `security.capability`, as after a write by a
+    /// stranger.
     public var dropsPrivileges = false
 
     public init() {}

@@ -14,7 +14,9 @@ public import Glibc
     }
 
     /// Lends the list as the vectors that writev(2) takes.
-    @unsafe public borrowing func withVectors<Result>(_ body: (UnsafeBufferPointer<iovec>) -> Result) -> Result {
+    @unsafe public borrowing func withVectors<Result>(_ body: (UnsafeBufferPointer<iovec>) -> Result)
+        -> Result
+    {
         unsafe body(vectors)
     }
 
@@ -24,7 +26,8 @@ public import Glibc
         bytes.reserveCapacity(byteCount)
         for index in unsafe vectors.indices {
             let vector = unsafe vectors[index]
-            unsafe bytes.append(contentsOf: UnsafeRawBufferPointer(start: vector.iov_base, count: vector.iov_len))
+            unsafe bytes.append(
+                contentsOf: UnsafeRawBufferPointer(start: vector.iov_base, count: vector.iov_len))
         }
         return bytes
     }

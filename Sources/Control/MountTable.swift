@@ -70,7 +70,8 @@ public struct MountEntry: Hashable, Sendable {
     }
 }
 
-/// The mounts that this process sees, as of one moment. Reading it touches no mount, so that none can hang it.
+/// The mounts that this process sees, as of one moment. Reading it touches no mount, so that none can hang
+/// it.
 public struct MountTable: Sendable {
     /// In the kernel's order: what is mounted over something comes after it.
     public let entries: [MountEntry]

@@ -5,8 +5,8 @@ import Synchronization
 
 /// Answers questions about one mount on its control socket, from one thread of its own.
 ///
-/// The socket is open to every local user, so that each connection is bounded: in the size of its request, in time,
-/// and in number, altogether and a user.
+/// The socket is open to every local user, so that each connection is bounded: in the size of its request, in
+/// time, and in number, altogether and a user.
 public final class Server: Sendable {
     static let connectionLimit = 32
     static let connectionLimitPerUser = 8
@@ -24,7 +24,8 @@ public final class Server: Sendable {
         var received: [UInt8] = []
     }
 
-    /// Listens at `path`, in a folder that it makes if need be. A socket there that nobody listens on is replaced.
+    /// Listens at `path`, in a folder that it makes if need be. A socket there that nobody listens on is
+    /// replaced.
     public init(at path: String, status: @escaping @Sendable () -> Status) throws(Errno) {
         self.path = path
         answerStatus = status

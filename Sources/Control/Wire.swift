@@ -56,7 +56,8 @@ enum Wire {
         return Array(answer[end...])
     }
 
-    /// Where the empty line that ends a head ends. A client that ends its lines with a bare newline is understood.
+    /// Where the empty line that ends a head ends. A client that ends its lines with a bare newline is
+    /// understood.
     private static func endOfHead(in bytes: [UInt8]) -> Int? {
         var lineIsEmpty = false
         for (index, byte) in bytes.enumerated() {

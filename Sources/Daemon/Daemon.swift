@@ -211,8 +211,8 @@ final class RunningMount: Sendable {
             }
             let left = deadline - Files.monotonicMilliseconds()
             if left <= 0 { break }
-            // There is no event for "no longer in use". Once it is not, serving ends, and the process with it;
-            // a copy of the mount in another mount namespace is in use, too.
+            // There is no event for "no longer in use". Once it is not, serving ends, and the process with
+            // it; a copy of the mount in another mount namespace is in use, too.
             _ = Signals.next(withinMilliseconds: min(left, 100))
         }
         if !unmounted(lazily: true) { log.error("cannot take the mount on \(path) away") }

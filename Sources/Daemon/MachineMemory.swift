@@ -1,8 +1,9 @@
 public import Basics
 import Control
 
-/// How much memory a percentage is of: the least of the machine's and the limits of the cgroups above the daemon's
-/// own unit. The unit's own limit is left out: whoever sets it sizes it after the mount, not the mount after it.
+/// How much memory a percentage is of: the least of the machine's and the limits of the cgroups above the
+/// daemon's own unit. The unit's own limit is left out: whoever sets it sizes it after the mount, not the
+/// mount after it.
 public enum MachineMemory {
     /// In bytes. `root` stands before every path that is read, for tests.
     public static func available(root: String = "") throws(Errno) -> Int {
@@ -40,10 +41,11 @@ public enum MachineMemory {
         throw .noSuchFileOrDirectory
     }
 
-    /// The folders of the groups above `group`, below the mount that shows the hierarchy from `mountRoot` down.
+    /// The folders of the groups above `group`, below the mount that shows the hierarchy from `mountRoot`
+    /// down.
     ///
-    /// A process in the hierarchy's visible root has nothing above it that it can see; the limit of that root is then
-    /// a container's, and counts.
+    /// A process in the hierarchy's visible root has nothing above it that it can see; the limit of that root
+    /// is then a container's, and counts.
     static func groupsAbove(_ group: String, mountedAt mountRoot: String) -> [String] {
         var names = group.split(separator: "/")
         let rootNames = mountRoot.split(separator: "/")

@@ -100,7 +100,7 @@ public struct Mountpoint: Sendable {
             } catch {
                 throw Failure(
                     .mountFailed,
-                    "cannot clear the dead mount on \(path) (\(Wording.of(error))): 'umount -l \(path)' as root"
+                    "cannot clear the dead mount at \(path) (\(Wording.of(error))): 'umount -l \(path)'"
                 )
             }
             Files.complain("dmemfs: cleared the dead mount on \(path) that a killed daemon left behind")
@@ -162,7 +162,8 @@ extension Mountpoint {
         }
         guard configuration.split(separator: "\n").contains("user_allow_other") else {
             throw Failure(
-                .mountFailed, "allow_other is for root only here: add 'user_allow_other' to /etc/fuse.conf as root")
+                .mountFailed,
+                "allow_other is for root only here: add 'user_allow_other' to /etc/fuse.conf as root")
         }
     }
 }
@@ -180,9 +181,9 @@ public enum FuseDevice {
             let remedy =
                 switch error {
                 case .noSuchFileOrDirectory:
-                    "there is no \(path): 'modprobe fuse', or give the container its device (--device \(path))"
+                    "no \(path): 'modprobe fuse', or give the container its device (--device \(path))"
                 case .permissionDenied, .notPermitted:
-                    "permission denied to open \(path): run as root, or let users open it ('chmod 666 \(path)')"
+                    "permission denied to open \(path): be root, or let users open it ('chmod 666 \(path)')"
                 case .noSuchAddressOrDevice, Errno(rawValue: ENODEV):
                     "\(path) is not the FUSE device of a kernel that has FUSE: 'modprobe fuse'"
                 default: "cannot open \(path): \(Wording.of(error))"

@@ -13,8 +13,8 @@ public struct Setting: Hashable, Sendable {
     }
 }
 
-/// The lists that `-o` takes: settings between commas. A backslash takes the special meaning from what follows it,
-/// since fstab knows no quotes.
+/// The lists that `-o` takes: settings between commas. A backslash takes the special meaning from what
+/// follows it, since fstab knows no quotes.
 public enum OptionList {
     public static func settings(in list: String) -> [Setting] {
         var settings: [Setting] = []
@@ -44,7 +44,8 @@ public enum OptionList {
         return settings
     }
 
-    /// What mount(8) and fstab hand on that asks nothing of a filesystem in memory whose access times do not move.
+    /// What mount(8) and fstab hand on that asks nothing of a filesystem in memory whose access times do not
+    /// move.
     static let accepted: Set<String> = [
         "defaults", "auto", "noauto", "user", "users", "nouser", "owner", "group", "nofail", "_netdev", "rw",
         "relatime", "norelatime", "atime", "noatime", "strictatime", "nostrictatime", "diratime",

@@ -68,7 +68,8 @@ public struct Readiness: Sendable {
     }
 }
 
-/// What goes through the pipe from the daemon to who started it: one word, and on failure what to say and end with.
+/// What goes through the pipe from the daemon to who started it: one word, and on failure what to say and end
+/// with.
 enum ReadyRecord: Equatable {
     case ready
     case failed(Int32, [String])

@@ -2,8 +2,8 @@ import Glibc
 
 /// The signals that the daemon takes itself, one after the other, on a thread of its own.
 ///
-/// None has a handler: they are held back from every thread and waited for, so that all that is done about one is
-/// ordinary code.
+/// None has a handler: they are held back from every thread and waited for, so that all that is done about
+/// one is ordinary code.
 enum Signals {
     private static func taken() -> sigset_t {
         var set = sigset_t()
@@ -12,7 +12,8 @@ enum Signals {
         return set
     }
 
-    /// Holds the signals back from this thread and from all that it starts; so it comes before any other thread.
+    /// Holds the signals back from this thread and from all that it starts; so it comes before any other
+    /// thread.
     static func hold() {
         var set = taken()
         unsafe pthread_sigmask(SIG_BLOCK, &set, nil)
@@ -36,7 +37,8 @@ enum Signals {
         }
     }
 
-    /// Whether `signal` asks the daemon to end. SIGHUP does not: a closed terminal is no reason to lose the files.
+    /// Whether `signal` asks the daemon to end. SIGHUP does not: a closed terminal is no reason to lose the
+    /// files.
     static func isStop(_ signal: Int32) -> Bool {
         signal == SIGTERM || signal == SIGINT
     }

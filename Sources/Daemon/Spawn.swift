@@ -5,8 +5,8 @@ import Glibc
 enum Spawn {
     /// Starts `path`, found along PATH where it has no slash, with `arguments`, the first of them its name.
     ///
-    /// The child begins with no signal held back and with `passed` as its descriptor 3. With `silently` its output
-    /// goes nowhere.
+    /// The child begins with no signal held back and with `passed` as its descriptor 3. With `silently` its
+    /// output goes nowhere.
     static func start(
         _ path: String, _ arguments: [String], passing passed: Int32? = nil, silently: Bool = false
     ) throws(Errno) -> pid_t {

@@ -8,8 +8,8 @@ public enum Unmounting {
 
     /// Whether the daemon behind `mount` is gone, so that every access fails with ENOTCONN.
     ///
-    /// The daemon's socket is asked first: only where nobody listens is the mount itself touched, since one whose
-    /// daemon lives but hangs would hang us too.
+    /// The daemon's socket is asked first: only where nobody listens is the mount itself touched, since one
+    /// whose daemon lives but hangs would hang us too.
     public static func isDead(_ mount: MountEntry) -> Bool {
         guard Client.process(behind: mount) == nil else { return false }
         do throws(Errno) {

@@ -4,8 +4,8 @@ public import Tree
 
 /// Answers FUSE requests with a tree.
 ///
-/// The two halves speak the same values, so that there is nothing to translate; what a mount counts of its requests
-/// will be counted here.
+/// The two halves speak the same values, so that there is nothing to translate; what a mount counts of its
+/// requests will be counted here.
 public final class TreeServer: FileOperations {
     private let tree: Tree
 

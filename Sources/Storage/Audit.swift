@@ -47,7 +47,8 @@ extension NameMap {
         let node = NameBranch(location, memory)
         precondition(node.count > 0, "a directory keeps an empty inner node")
         for position in 0..<node.count {
-            precondition(position == 0 || node.key(at: position) > cookie, "a directory's keys are out of order")
+            precondition(
+                position == 0 || node.key(at: position) > cookie, "a directory's keys are out of order")
             cost += audit(node.child(at: position), level: level - 1, &names, &cookie, memory)
         }
         return cost

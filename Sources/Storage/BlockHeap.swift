@@ -1,6 +1,7 @@
 import Basics
 
-/// A piece of memory from a `BlockHeap`, by its place: page times 4096 plus the offset in the page; 0 for none.
+/// A piece of memory from a `BlockHeap`, by its place: page times 4096 plus the offset in the page; 0 for
+/// none.
 ///
 /// Move-only: it is given back by `Memory.free`, and by nothing else. Dropping one stops a debug build.
 public struct Block: ~Copyable {
@@ -29,13 +30,14 @@ public struct Block: ~Copyable {
 
 /// Blocks of 16 bytes to 4 KiB, cut from pages of an arena, and larger ones of whole pages.
 ///
-/// Each page is cut into blocks of one size class; the classes are the sizes that fill a page best, so that at most 4 %
-/// of a page is lost; what is lost, and the 16 bytes of bookkeeping a page, is part of a block's `cost`. A page whose
-/// blocks are all free returns to the arena.
+/// Each page is cut into blocks of one size class; the classes are the sizes that fill a page best, so that
+/// at most 4 % of a page is lost; what is lost, and the 16 bytes of bookkeeping a page, is part of a block's
+/// `cost`. A page whose blocks are all free returns to the arena.
 @safe struct BlockHeap: ~Copyable {
     /// The block sizes, in bytes, ascending.
     static let classes: [Int] = [
-        16, 32, 48, 64, 80, 96, 112, 128, 144, 160, 176, 192, 208, 224, 240, 256, 272, 304, 336, 368, 400, 448, 512,
+        16, 32, 48, 64, 80, 96, 112, 128, 144, 160, 176, 192, 208, 224, 240, 256, 272, 304, 336, 368, 400,
+        448, 512,
         576, 672, 816, 1024, 1360, 2048, 4096,
     ]
     /// The class of a page that is part of a block larger than a page.
@@ -51,7 +53,8 @@ public struct Block: ~Copyable {
         var carved: UInt16 = 0
         /// The first of the freed blocks, which are chained through their first two bytes.
         var freeHead: UInt16 = 0
-        /// Neighbors in the list of pages of this class that have a free block. `next` is the page count of a large block.
+        /// Neighbors in the list of pages of this class that have a free block. `next` is the page count of a
+        /// large block.
         var next: UInt32 = 0
         var previous: UInt32 = 0
     }
@@ -188,8 +191,8 @@ public struct Block: ~Copyable {
         }
     }
 
-    /// What a block with room for `bytes` costs, in bytes: its class, its share of what the page loses and of its
-    /// bookkeeping; whole pages for a large one.
+    /// What a block with room for `bytes` costs, in bytes: its class, its share of what the page loses and of
+    /// its bookkeeping; whole pages for a large one.
     static func cost(_ bytes: Int) -> Int {
         guard bytes <= largestClassBytes else {
             return (bytes + PageArena.pageBytes - 1) / PageArena.pageBytes * PageArena.pageBytes

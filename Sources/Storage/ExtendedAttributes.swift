@@ -4,8 +4,8 @@ import Glibc
 
 /// The xattrs of one inode: a chain of blocks, one for each.
 ///
-/// A block is the place of the next (8 bytes), the value's length (4), the name's length (1), the name, the value.
-/// Not safe by itself: the lock of the inode guards it.
+/// A block is the place of the next (8 bytes), the value's length (4), the name's length (1), the name, the
+/// value. Not safe by itself: the lock of the inode guards it.
 @safe public struct ExtendedAttributes: ~Copyable {
     private static let headerBytes = 13
     private var first: UInt64 = 0
@@ -25,7 +25,8 @@ import Glibc
         let block = unsafe memory.address(ofBlock: place)
         let nameBytes = unsafe Int(block.load(fromByteOffset: 12, as: UInt8.self))
         let valueBytes = unsafe Int(block.load(fromByteOffset: 8, as: UInt32.self))
-        unsafe body(UnsafeRawBufferPointer(start: block + Self.headerBytes + nameBytes, count: valueBytes).bytes)
+        unsafe body(
+            UnsafeRawBufferPointer(start: block + Self.headerBytes + nameBytes, count: valueBytes).bytes)
         return true
     }
 
@@ -54,7 +55,8 @@ import Glibc
     ///
     /// - Throws: `.fileExists` and `.noData` as `setting` asks; `.noSpace`, `.diskQuotaExceeded`.
     public mutating func set(
-        _ name: RawSpan, to value: RawSpan, _ setting: AttributeSetting, in memory: Memory, charge: inout Charge
+        _ name: RawSpan, to value: RawSpan, _ setting: AttributeSetting, in memory: Memory,
+        charge: inout Charge
     ) throws(Errno) {
         let old = find(name, memory)
         if old.place != 0, setting.contains(.create) { throw .fileExists }

@@ -7,11 +7,13 @@ extension FileContents {
     private func memoryOfPage(_ index: Int, _ memory: Memory) -> UnsafeMutableRawBufferPointer? {
         if fragment != 0, Int(fragmentPage) == index {
             let count = memory.capacity(ofBlock: fragment)
-            return unsafe UnsafeMutableRawBufferPointer(start: memory.address(ofBlock: fragment), count: count)
+            return unsafe UnsafeMutableRawBufferPointer(
+                start: memory.address(ofBlock: fragment), count: count)
         }
         let page = entry(of: index, memory)
         guard page != 0 else { return nil }
-        return unsafe UnsafeMutableRawBufferPointer(start: memory.address(ofPage: page), count: PageArena.pageBytes)
+        return unsafe UnsafeMutableRawBufferPointer(
+            start: memory.address(ofPage: page), count: PageArena.pageBytes)
     }
 
     /// Copies `bytes` into pages that are there.
@@ -26,7 +28,8 @@ extension FileContents {
                     preconditionFailure("a write went to memory that is not there")
                 }
                 let from = unsafe UnsafeRawBufferPointer(rebasing: source[done..<done + count])
-                unsafe UnsafeMutableRawBufferPointer(rebasing: target[start..<start + count]).copyMemory(from: from)
+                unsafe UnsafeMutableRawBufferPointer(rebasing: target[start..<start + count]).copyMemory(
+                    from: from)
                 done += count
             }
         }
@@ -57,10 +60,12 @@ extension FileContents {
                 let start = offset % PageArena.pageBytes
                 let count = min(range.upperBound - offset, PageArena.pageBytes - start)
                 var piece = unsafe iovec(iov_base: memory.zeroAddress, iov_len: count)
-                if let page = unsafe memoryOfPage(offset / PageArena.pageBytes, memory), let base = page.baseAddress,
+                if let page = unsafe memoryOfPage(offset / PageArena.pageBytes, memory),
+                    let base = page.baseAddress,
                     start < page.count
                 {
-                    unsafe piece = unsafe iovec(iov_base: base + start, iov_len: min(count, page.count - start))
+                    unsafe piece = unsafe iovec(
+                        iov_base: base + start, iov_len: min(count, page.count - start))
                 }
                 unsafe FileContents.append(piece, to: vectors, &used, memory)
                 unsafe offset += piece.iov_len
@@ -89,8 +94,10 @@ extension FileContents {
 
     /// Where the first data, or the first hole, at or behind `offset` begins, in a file of `size` bytes.
     ///
-    /// Throws `.noSuchAddressOrDevice` (ENXIO) at or behind the end, or where no data follows. The end counts as a hole.
-    public func seek(_ kind: SparseSeek, from offset: Int, size: Int, in memory: Memory) throws(Errno) -> Int {
+    /// Throws `.noSuchAddressOrDevice` (ENXIO) at or behind the end, or where no data follows. The end counts
+    /// as a hole.
+    public func seek(_ kind: SparseSeek, from offset: Int, size: Int, in memory: Memory) throws(Errno) -> Int
+    {
         guard offset < size else { throw .noSuchAddressOrDevice }
         let index = offset / PageArena.pageBytes
         switch kind {

@@ -23,7 +23,8 @@ extension FileContents {
     private static let fragmentBytesLimit = 2048
 
     mutating func materialize(
-        _ range: Range<Int>, size: Int, promoting: Bool, overwriting: Bool, in memory: Memory, charge: inout Charge
+        _ range: Range<Int>, size: Int, promoting: Bool, overwriting: Bool, in memory: Memory,
+        charge: inout Charge
     ) throws(Errno) {
         let first = range.lowerBound / PageArena.pageBytes
         let last = (range.upperBound - 1) / PageArena.pageBytes
@@ -51,7 +52,8 @@ extension FileContents {
         placeFragment(growth, newFragment.keep(), lastPage: last, &pages, memory)
         fillHoles(first...last, written: overwriting ? range : 0..<0, &pages, memory)
         assert(pages.count == 0 && cost(in: memory) == after, "the growth of a file was not as foreseen")
-        reservation.commit(into: &charge, data: after.data - before.data, metadata: after.metadata - before.metadata)
+        reservation.commit(
+            into: &charge, data: after.data - before.data, metadata: after.metadata - before.metadata)
     }
 
     private func growth(first: Int, last: Int, end: Int, size: Int, _ memory: Memory) -> Growth {
@@ -115,7 +117,8 @@ extension FileContents {
             growth.rootBytes > 0 ? BlockHeap.capacity(for: growth.rootBytes) : memory.capacity(ofBlock: root)
         return FileContents.cost(
             pages: Int(pageCount) + growth.dataPages, fragmentBytes: fragmentBytes,
-            nodes: Int(nodeCount) + growth.nodePages, rootBytes: rootBytes, isSequential: isSequential, memory.policy)
+            nodes: Int(nodeCount) + growth.nodePages, rootBytes: rootBytes, isSequential: isSequential,
+            memory.policy)
     }
 
     private mutating func placeFragment(
@@ -125,7 +128,8 @@ extension FileContents {
         let oldBytes = memory.capacity(ofBlock: old)
         if growth.fragmentBecomesPage {
             let (page, _) = pages.next()
-            unsafe memory.address(ofPage: page).copyMemory(from: memory.address(ofBlock: old), byteCount: oldBytes)
+            unsafe memory.address(ofPage: page).copyMemory(
+                from: memory.address(ofBlock: old), byteCount: oldBytes)
             unsafe memset(memory.address(ofPage: page) + oldBytes, 0, PageArena.pageBytes - oldBytes)
             fragment = 0
             setEntry(of: Int(fragmentPage), to: page, &pages, memory)
@@ -136,7 +140,8 @@ extension FileContents {
         let newBytes = memory.capacity(ofBlock: new)
         unsafe memset(memory.address(ofBlock: new), 0, newBytes)
         if fragment != 0 {
-            unsafe memory.address(ofBlock: new).copyMemory(from: memory.address(ofBlock: old), byteCount: oldBytes)
+            unsafe memory.address(ofBlock: new).copyMemory(
+                from: memory.address(ofBlock: old), byteCount: oldBytes)
             memory.free(old)
         } else {
             fragmentPage = UInt32(lastPage)
@@ -144,7 +149,8 @@ extension FileContents {
         fragment = new
     }
 
-    /// Gives each hole in `range` a page, zero but for the bytes of `written`, which the caller is about to write.
+    /// Gives each hole in `range` a page, zero but for the bytes of `written`, which the caller is about to
+    /// write.
     private mutating func fillHoles(
         _ range: ClosedRange<Int>, written: Range<Int>, _ pages: inout PageStash, _ memory: Memory
     ) {
@@ -173,8 +179,11 @@ extension FileContents {
         guard fragment != 0, Int(fragmentPage) == size / PageArena.pageBytes else { return }
         let wanted = BlockHeap.capacity(for: size % PageArena.pageBytes)
         // No memory for the smaller block: the larger one serves, and stays charged.
-        guard wanted < memory.capacity(ofBlock: fragment), let new = memory.allocateIfPossible(wanted) else { return }
-        unsafe memory.address(ofBlock: new).copyMemory(from: memory.address(ofBlock: fragment), byteCount: wanted)
+        guard wanted < memory.capacity(ofBlock: fragment), let new = memory.allocateIfPossible(wanted) else {
+            return
+        }
+        unsafe memory.address(ofBlock: new).copyMemory(
+            from: memory.address(ofBlock: fragment), byteCount: wanted)
         memory.free(fragment)
         fragment = new
     }

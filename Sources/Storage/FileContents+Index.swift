@@ -3,16 +3,17 @@ import Glibc
 
 /// The index of a file's pages: a tree of page numbers, 1024 a node, 0 for a hole.
 ///
-/// The root lies in a block that is as large as it must be and is counted in levels by `height`; with height 0 its
-/// entries are the data pages. Nodes below the root are whole pages. Byte offsets reach 2^63, so that a height of 5 is
-/// the highest.
+/// The root lies in a block that is as large as it must be and is counted in levels by `height`; with height
+/// 0 its entries are the data pages. Nodes below the root are whole pages. Byte offsets reach 2^63, so that a
+/// height of 5 is the highest.
 extension FileContents {
     private static let fanoutBits = 10
     private static let fanout = 1 << fanoutBits
 
     private func rootEntries(_ memory: Memory) -> UnsafeMutableBufferPointer<UInt32> {
         let address = unsafe memory.address(ofBlock: root).assumingMemoryBound(to: UInt32.self)
-        return unsafe UnsafeMutableBufferPointer(start: address, count: min(memory.capacity(ofBlock: root) / 4, 1024))
+        return unsafe UnsafeMutableBufferPointer(
+            start: address, count: min(memory.capacity(ofBlock: root) / 4, 1024))
     }
 
     private static func nodeEntries(_ node: UInt32, _ memory: Memory) -> UnsafeMutableBufferPointer<UInt32> {
@@ -27,10 +28,12 @@ extension FileContents {
 
     /// Whether the node of `level` that is number `node` of its level exists. Level 0 nodes hold data pages.
     func hasNode(_ node: Int, level: Int, _ memory: Memory) -> Bool {
-        level < Int(height) && descend(to: node << (FileContents.fanoutBits * (level + 1)), level: level + 1, memory) != 0
+        level < Int(height)
+            && descend(to: node << (FileContents.fanoutBits * (level + 1)), level: level + 1, memory) != 0
     }
 
-    /// Follows the index towards page `index` and returns the entry of `level`: a data page for 0, else a node.
+    /// Follows the index towards page `index` and returns the entry of `level`: a data page for 0, else a
+    /// node.
     private func descend(to index: Int, level: Int, _ memory: Memory) -> UInt32 {
         guard root != 0 else { return 0 }
         let entries = unsafe rootEntries(memory)
@@ -48,7 +51,8 @@ extension FileContents {
     }
 
     /// Raises the index to `newHeight` and replaces its root by the block `newRoot`, where that is not 0.
-    mutating func growIndex(to newHeight: Int, _ newRoot: UInt64, _ pages: inout PageStash, _ memory: Memory) {
+    mutating func growIndex(to newHeight: Int, _ newRoot: UInt64, _ pages: inout PageStash, _ memory: Memory)
+    {
         guard newRoot != 0 else { return }
         unsafe memset(memory.address(ofBlock: newRoot), 0, memory.capacity(ofBlock: newRoot))
         let old = root
@@ -57,11 +61,13 @@ extension FileContents {
             root = newRoot
             if Int(height) == newHeight {
                 unsafe memory.address(ofBlock: newRoot).copyMemory(
-                    from: UnsafeRawPointer(oldEntries.baseAddress.unsafelyUnwrapped), byteCount: oldEntries.count * 4)
+                    from: UnsafeRawPointer(oldEntries.baseAddress.unsafelyUnwrapped),
+                    byteCount: oldEntries.count * 4)
             } else {
                 var top = newNode(&pages, memory)
                 unsafe memory.address(ofPage: top).copyMemory(
-                    from: UnsafeRawPointer(oldEntries.baseAddress.unsafelyUnwrapped), byteCount: oldEntries.count * 4)
+                    from: UnsafeRawPointer(oldEntries.baseAddress.unsafelyUnwrapped),
+                    byteCount: oldEntries.count * 4)
                 for _ in (Int(height) + 1)..<max(newHeight, Int(height) + 1) {
                     let parent = newNode(&pages, memory)
                     unsafe FileContents.nodeEntries(parent, memory)[0] = top
@@ -124,7 +130,9 @@ extension FileContents {
     ) {
         let span = 1 << (FileContents.fanoutBits * level)
         let first = max(0, range.lowerBound - base) / span
-        let behind = range.upperBound - base > span * entries.count ? entries.count : (range.upperBound - base + span - 1) / span
+        let behind =
+            range.upperBound - base > span * entries.count
+            ? entries.count : (range.upperBound - base + span - 1) / span
         guard first < behind else { return }
         for position in first..<behind {
             let entry = unsafe entries[position]
@@ -136,7 +144,8 @@ extension FileContents {
                 continue
             }
             let below = unsafe FileContents.nodeEntries(entry, memory)
-            unsafe removePages(range, of: below, level: level - 1, base: base + position * span, &freed, memory)
+            unsafe removePages(
+                range, of: below, level: level - 1, base: base + position * span, &freed, memory)
             if unsafe below.allSatisfy({ $0 == 0 }) {
                 freed.add(entry, memory)
                 nodeCount -= 1
@@ -148,13 +157,17 @@ extension FileContents {
     /// The first page at or behind `index` that is there, the fragment among them; nil where there is none.
     func firstPage(from index: Int, _ memory: Memory) -> Int? {
         var found: Int?
-        if root != 0 { found = unsafe firstEntry(from: index, in: rootEntries(memory), level: Int(height), base: 0, memory) }
+        if root != 0 {
+            found = unsafe firstEntry(
+                from: index, in: rootEntries(memory), level: Int(height), base: 0, memory)
+        }
         if fragment != 0, Int(fragmentPage) >= index { found = min(found ?? .max, Int(fragmentPage)) }
         return found
     }
 
     private func firstEntry(
-        from index: Int, in entries: UnsafeMutableBufferPointer<UInt32>, level: Int, base: Int, _ memory: Memory
+        from index: Int, in entries: UnsafeMutableBufferPointer<UInt32>, level: Int, base: Int,
+        _ memory: Memory
     ) -> Int? {
         let span = 1 << (FileContents.fanoutBits * level)
         var position = max(0, index - base) / span
@@ -164,7 +177,9 @@ extension FileContents {
                 if level == 0 { return base + position }
                 let below = unsafe FileContents.nodeEntries(entry, memory)
                 let start = base + position * span
-                if let found = unsafe firstEntry(from: index, in: below, level: level - 1, base: start, memory) {
+                if let found = unsafe firstEntry(
+                    from: index, in: below, level: level - 1, base: start, memory)
+                {
                     return found
                 }
             }

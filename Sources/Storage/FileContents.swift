@@ -1,13 +1,14 @@
 public import Accounting
 public import Basics
 
-/// The bytes of one file: pages of 4 KiB found through an index, and a shorter last piece in a block of its own size.
+/// The bytes of one file: pages of 4 KiB found through an index, and a shorter last piece in a block of its
+/// own size.
 ///
-/// Both storage kinds share this form, so that promotion is a change of mind and not of memory: `isSequential` says
-/// what is permitted, and how the index is charged. A page that is not there is a hole and reads as zeros.
-/// Invariants: bytes behind the file's size, in a page or in the fragment, are zero. At most one page is a fragment;
-/// the page it stands for has no entry in the index. The charge of the file holds exactly `cost`.
-/// Not safe by itself: the lock of the inode guards it.
+/// Both storage kinds share this form, so that promotion is a change of mind and not of memory:
+/// `isSequential` says what is permitted, and how the index is charged. A page that is not there is a hole
+/// and reads as zeros. Invariants: bytes behind the file's size, in a page or in the fragment, are zero. At
+/// most one page is a fragment; the page it stands for has no entry in the index. The charge of the file
+/// holds exactly `cost`. Not safe by itself: the lock of the inode guards it.
 public struct FileContents: ~Copyable {
     /// What memory costs, by use, in bytes.
     struct Cost: Equatable {
@@ -53,7 +54,8 @@ public struct FileContents: ~Copyable {
     static let chunkBytes = 64 << 10
 
     static func cost(
-        pages: Int, fragmentBytes: Int, nodes: Int, rootBytes: Int, isSequential: Bool, _ policy: StoragePolicy
+        pages: Int, fragmentBytes: Int, nodes: Int, rootBytes: Int, isSequential: Bool,
+        _ policy: StoragePolicy
     ) -> Cost {
         let data = pages * PageArena.pageBytes + fragmentBytes
         var index = nodes * PageArena.pageBytes
@@ -86,8 +88,9 @@ public struct FileContents: ~Copyable {
 
     /// Writes all of `bytes` at `offset` of a file of `size` bytes, or throws and changes nothing.
     ///
-    /// - Throws: `.noSpace` or `.diskQuotaExceeded` where the growth does not fit; `.notSupportedOnSocket` where the
-    ///   storage kind forbids the write. A write into what is there already needs nothing and cannot fail.
+    /// - Throws: `.noSpace` or `.diskQuotaExceeded` where the growth does not fit; `.notSupportedOnSocket`
+    ///   where the storage kind forbids the write. A write into what is there already needs nothing and
+    ///   cannot fail.
     public mutating func write(
         _ bytes: RawSpan, at offset: Int, size: Int, in memory: Memory, charge: inout Charge
     ) throws(Errno) {
@@ -101,7 +104,8 @@ public struct FileContents: ~Copyable {
             }
         }
         guard !range.isEmpty else { return }
-        try materialize(range, size: size, promoting: promotes, overwriting: true, in: memory, charge: &charge)
+        try materialize(
+            range, size: size, promoting: promotes, overwriting: true, in: memory, charge: &charge)
         copyIn(bytes, at: offset, memory)
     }
 
@@ -121,7 +125,8 @@ public struct FileContents: ~Copyable {
         erase(range, in: memory)
     }
 
-    /// Permits the file to grow to `newSize` by a hole. Throws `.notSupportedOnSocket` where its kind forbids it.
+    /// Permits the file to grow to `newSize` by a hole. Throws `.notSupportedOnSocket` where its kind forbids
+    /// it.
     public mutating func extend(
         from size: Int, to newSize: Int, in memory: Memory, charge: inout Charge
     ) throws(Errno) {

@@ -1,10 +1,11 @@
 public import Basics
 
-/// Which of many numbered units are taken: a bitmap with two summaries above it, that finds the lowest free one.
+/// Which of many numbered units are taken: a bitmap with two summaries above it, that finds the lowest free
+/// one.
 ///
-/// Lowest first keeps what is in use together, so that the memory behind it can be given back. Fresh memory is zero,
-/// and zero means free, so that a map of four billion units costs nothing until they are used: then a bit each.
-/// A bit of a summary is set when the word below it is full.
+/// Lowest first keeps what is in use together, so that the memory behind it can be given back. Fresh memory
+/// is zero, and zero means free, so that a map of four billion units costs nothing until they are used: then
+/// a bit each. A bit of a summary is set when the word below it is full.
 @safe public struct FreeMap: ~Copyable {
     private var leaves: ReservedMemory
     private var summaries: ReservedMemory
@@ -30,11 +31,15 @@ public import Basics
 
     private subscript(leaf word: Int) -> UInt64 {
         get { unsafe leaves.base.load(fromByteOffset: word * 8, as: UInt64.self) }
-        nonmutating set { unsafe leaves.base.storeBytes(of: newValue, toByteOffset: word * 8, as: UInt64.self) }
+        nonmutating set {
+            unsafe leaves.base.storeBytes(of: newValue, toByteOffset: word * 8, as: UInt64.self)
+        }
     }
     private subscript(summary word: Int) -> UInt64 {
         get { unsafe summaries.base.load(fromByteOffset: word * 8, as: UInt64.self) }
-        nonmutating set { unsafe summaries.base.storeBytes(of: newValue, toByteOffset: word * 8, as: UInt64.self) }
+        nonmutating set {
+            unsafe summaries.base.storeBytes(of: newValue, toByteOffset: word * 8, as: UInt64.self)
+        }
     }
     private subscript(top word: Int) -> UInt64 {
         get { unsafe tops.base.load(fromByteOffset: word * 8, as: UInt64.self) }

@@ -5,19 +5,20 @@ import Glibc
 
 /// The memory of one mount: pages for the bytes of files, and a heap of blocks for everything smaller.
 ///
-/// Nothing here is charged: whoever takes memory has reserved its cost before, and commits it after. Every call may
-/// fail with `.noSpace` where the operating system refuses memory; it has then changed nothing.
+/// Nothing here is charged: whoever takes memory has reserved its cost before, and commits it after. Every
+/// call may fail with `.noSpace` where the operating system refuses memory; it has then changed nothing.
 /// Locks: rank 3, the pages' and the blocks', never both at once.
 ///
-/// Sendable without the compiler's proof: the addresses never change, and what lies behind them is guarded by the two
-/// locks or by the lock of the inode that owns it.
+/// Sendable without the compiler's proof: the addresses never change, and what lies behind them is guarded by
+/// the two locks or by the lock of the inode that owns it.
 @safe public final class Memory: @unchecked Sendable {
     public let policy: StoragePolicy
     private let pages: Lock<PageArena>
     private let blocks: Lock<BlockHeap>
     private let pageBase: UnsafeMutableRawPointer
     private let blockBase: UnsafeMutableRawPointer
-    /// Where `BlockHeap` describes its pages. The class of a block's page does not change while the block lives.
+    /// Where `BlockHeap` describes its pages. The class of a block's page does not change while the block
+    /// lives.
     private let blockPages: UnsafeMutablePointer<BlockHeap.Page>
     /// A range that reads as zeros and costs nothing: it is never written.
     private let zeros: ReservedMemory
@@ -35,7 +36,9 @@ import Glibc
     ) throws(Errno) {
         nameHashMask = (1 << UInt64(nameHashBits)) - 1
         let arena = try PageArena(bytes: addressBytes, keptBytes: policy.keptFreeBytes)
-        let heap = try BlockHeap(bytes: addressBytes, keptBytes: policy.keptFreeBytes / 4) { ledger.admitsPage(of: $0) }
+        let heap = try BlockHeap(bytes: addressBytes, keptBytes: policy.keptFreeBytes / 4) {
+            ledger.admitsPage(of: $0)
+        }
         var zeros = try ReservedMemory(bytes: Memory.zeroBytes)
         try zeros.makeUsable(through: Memory.zeroBytes)
         self.policy = policy
@@ -99,7 +102,8 @@ import Glibc
         }
     }
 
-    /// Takes `count` pages. Where many are fresh, they are populated in one call, which can fail where touching cannot.
+    /// Takes `count` pages. Where many are fresh, they are populated in one call, which can fail where
+    /// touching cannot.
     func takePages(_ count: Int) throws(Errno) -> PageStash {
         var stash = PageStash(of: self)
         while stash.count < count {
@@ -107,7 +111,8 @@ import Glibc
             let run = try pages.withLock { (arena) throws(Errno) in try arena.takeRun(upTo: missing) }
             stash.add(run)
             if !run.isDirty, run.count >= 4 {
-                let result = unsafe linux_populate_write(address(ofPage: run.first), run.count * PageArena.pageBytes)
+                let result = unsafe linux_populate_write(
+                    address(ofPage: run.first), run.count * PageArena.pageBytes)
                 // EINVAL: a kernel before 5.14; touching will do.
                 if result != 0, result != EINVAL { throw .noSpace }
             }
@@ -147,7 +152,8 @@ struct SpareBlock: ~Copyable {
 /// Pages that were taken and have no owner yet: those not handed out are freed on `deinit`.
 struct PageStash: ~Copyable {
     private let memory: Memory
-    /// Runs behind the current one. Empty, and so without memory of its own, for all but large and scattered requests.
+    /// Runs behind the current one. Empty, and so without memory of its own, for all but large and scattered
+    /// requests.
     private var later: [PageRun] = []
     private var current = PageRun(first: 0, count: 0, isDirty: false)
     private(set) var count = 0

@@ -5,7 +5,8 @@ public import Basics
 extension NameMap {
     /// Adds `name`, which must not be there.
     ///
-    /// - Throws: `.noSpace` or `.diskQuotaExceeded` where what the map lacks does not fit; it is then as it was.
+    /// - Throws: `.noSpace` or `.diskQuotaExceeded` where what the map lacks does not fit; it is then as it
+    ///   was.
     public mutating func insert(
         _ name: RawSpan, _ node: NodeID, _ kind: FileKind, in memory: Memory, charge: inout Charge
     ) throws(Errno) {
@@ -21,7 +22,9 @@ extension NameMap {
                 if NameLeaf.leafBytes(wanted) <= BlockHeap.largestClassBytes {
                     try replaceRootLeaf(holding: wanted, in: memory, charge: &charge)
                 } else {
-                    try replaceRootLeaf(holding: BlockHeap.largestClassBytes - NameLeaf.leafBytes(0), in: memory, charge: &charge)
+                    try replaceRootLeaf(
+                        holding: BlockHeap.largestClassBytes - NameLeaf.leafBytes(0), in: memory,
+                        charge: &charge)
                 }
                 cursor = self.cursor(at: cookie, memory)
             }
@@ -39,7 +42,8 @@ extension NameMap {
         count += 1
     }
 
-    /// Removes `name` and returns what it stood for; nil where it is not there. Never fails for want of memory.
+    /// Removes `name` and returns what it stood for; nil where it is not there. Never fails for want of
+    /// memory.
     @discardableResult
     public mutating func remove(_ name: RawSpan, in memory: Memory, charge: inout Charge) -> Found? {
         guard let cursor = cursor(of: name, memory) else { return nil }
@@ -86,7 +90,8 @@ extension NameMap {
             root = 0
         } else {
             let wanted = NameLeaf.leafBytes(leaf.entriesBytes)
-            guard BlockHeap.capacity(for: wanted) < leaf.capacity, let new = memory.allocateIfPossible(wanted) else {
+            guard BlockHeap.capacity(for: wanted) < leaf.capacity, let new = memory.allocateIfPossible(wanted)
+            else {
                 return
             }
             exchangeRootLeaf(for: new, memory)
@@ -96,7 +101,8 @@ extension NameMap {
 
     // MARK: - Splitting
 
-    /// Splits the leaf at `cursor`, and every full node above it. All memory is taken before anything changes.
+    /// Splits the leaf at `cursor`, and every full node above it. All memory is taken before anything
+    /// changes.
     private mutating func split(_ cursor: Cursor, in memory: Memory, charge: inout Charge) throws(Errno) {
         var needed = 1
         var depth = Int(height)
@@ -178,7 +184,8 @@ extension NameMap {
         }
     }
 
-    /// Frees a leaf that the lowest inner node at `cursor` holds at `position`, and what becomes empty above it.
+    /// Frees a leaf that the lowest inner node at `cursor` holds at `position`, and what becomes empty above
+    /// it.
     private mutating func removeChild(
         at position: Int, above cursor: Cursor, in memory: Memory, charge: inout Charge
     ) {

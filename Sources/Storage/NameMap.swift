@@ -1,13 +1,14 @@
 public import Basics
 
-/// The names of one directory: an ordered map from name to node, whose order serves lookups and listings alike.
+/// The names of one directory: an ordered map from name to node, whose order serves lookups and listings
+/// alike.
 ///
-/// A B+ tree ordered by cookie. A name's cookie is made of its hash and a number that tells names of one hash apart, so
-/// that it stays what it is while other names come and go: a listing that continues behind a cookie misses nothing and
-/// repeats nothing. Leaves hold the names themselves; a directory of one leaf has a block just as large as it needs, so
-/// that what a small directory costs depends on what is in it and not on what has been.
-/// The hash is keyed anew in each process, so that nobody can choose names that fall on one another.
-/// Not safe by itself: the namespace's lock guards it.
+/// A B+ tree ordered by cookie. A name's cookie is made of its hash and a number that tells names of one hash
+/// apart, so that it stays what it is while other names come and go: a listing that continues behind a cookie
+/// misses nothing and repeats nothing. Leaves hold the names themselves; a directory of one leaf has a block
+/// just as large as it needs, so that what a small directory costs depends on what is in it and not on what
+/// has been. The hash is keyed anew in each process, so that nobody can choose names that fall on one
+/// another. Not safe by itself: the namespace's lock guards it.
 public struct NameMap: ~Copyable {
     /// The node at the top: a leaf with height 0. 0: no name.
     var root: UInt64 = 0
@@ -23,7 +24,8 @@ public struct NameMap: ~Copyable {
 
     /// The deepest path there can be: 255 to the power of 7 leaves are more than any memory.
     static let depthLimit = 8
-    /// Hash bits in a cookie. Above them is a bit that keeps cookies off 0, 1 and 2; below, the number in the group.
+    /// Hash bits in a cookie. Above them is a bit that keeps cookies off 0, 1 and 2; below, the number in the
+    /// group.
     public static let hashBits = 54
     static let groupBits = 8
 
@@ -64,7 +66,9 @@ public struct NameMap: ~Copyable {
                 continue
             }
             let leaf = cursor.leaf
-            guard leaf.withName(at: cursor.position, { body($0, leaf.found(at: cursor.position)) }) else { return }
+            guard leaf.withName(at: cursor.position, { body($0, leaf.found(at: cursor.position)) }) else {
+                return
+            }
             cursor.position += 1
         }
     }
@@ -84,7 +88,8 @@ public struct NameMap: ~Copyable {
         var position = 0
     }
 
-    /// The place of the first entry whose cookie is `cookie` or higher; it may be behind the last of its leaf.
+    /// The place of the first entry whose cookie is `cookie` or higher; it may be behind the last of its
+    /// leaf.
     func cursor(at cookie: UInt64, _ memory: Memory) -> Cursor {
         var location = root
         var steps = InlineArray<8, Step?>(repeating: nil)
@@ -128,7 +133,9 @@ public struct NameMap: ~Copyable {
                 guard advanceLeaf(&cursor, memory) else { return nil }
                 continue
             }
-            guard cursor.leaf.cookie(at: cursor.position) >> UInt64(NameMap.groupBits) == group >> UInt64(NameMap.groupBits)
+            guard
+                cursor.leaf.cookie(at: cursor.position) >> UInt64(NameMap.groupBits) == group
+                    >> UInt64(NameMap.groupBits)
             else { return nil }
             if cursor.leaf.hasName(name, at: cursor.position) { return cursor }
             cursor.position += 1

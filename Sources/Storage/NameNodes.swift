@@ -1,10 +1,11 @@
 import Basics
 import Glibc
 
-/// A leaf of a directory's tree: a header, a table of 2-byte record offsets in the order of cookies, free room, records.
+/// A leaf of a directory's tree: a header, a table of 2-byte record offsets in the order of cookies, free
+/// room, records.
 ///
-/// A record is cookie (8 bytes), node (8), kind (1), name length (1), name. Removed records leave gaps, which `compact`
-/// closes.
+/// A record is cookie (8 bytes), node (8), kind (1), name length (1), name. Removed records leave gaps, which
+/// `compact` closes.
 @safe struct NameLeaf {
     private static let headerBytes = 8
     private static let recordBytes = 18
@@ -85,7 +86,8 @@ import Glibc
     }
 
     func withName<Result>(at position: Int, _ body: (RawSpan) -> Result) -> Result {
-        let name = unsafe UnsafeRawBufferPointer(start: record(position) + NameLeaf.recordBytes, count: nameBytes(at: position))
+        let name = unsafe UnsafeRawBufferPointer(
+            start: record(position) + NameLeaf.recordBytes, count: nameBytes(at: position))
         return unsafe body(name.bytes)
     }
 
@@ -120,7 +122,8 @@ import Glibc
         unsafe record.storeBytes(of: UInt8(kind.rawValue >> 12), toByteOffset: 16, as: UInt8.self)
         unsafe record.storeBytes(of: UInt8(name.byteCount), toByteOffset: 17, as: UInt8.self)
         unsafe name.withUnsafeBytes {
-            unsafe (record + NameLeaf.recordBytes).copyMemory(from: $0.baseAddress.unsafelyUnwrapped, byteCount: $0.count)
+            unsafe (record + NameLeaf.recordBytes).copyMemory(
+                from: $0.baseAddress.unsafelyUnwrapped, byteCount: $0.count)
         }
         recordsStart = start
         let slot = unsafe base + NameLeaf.headerBytes + 2 * position
@@ -155,7 +158,8 @@ import Glibc
 
     private func append(entriesOf source: UnsafeMutableRawPointer, _ positions: Range<Int>) {
         for position in positions {
-            let start = unsafe Int(source.load(fromByteOffset: NameLeaf.headerBytes + 2 * position, as: UInt16.self))
+            let start = unsafe Int(
+                source.load(fromByteOffset: NameLeaf.headerBytes + 2 * position, as: UInt16.self))
             let record = unsafe source + start
             let bytes = unsafe NameLeaf.recordBytes + Int(record.load(fromByteOffset: 17, as: UInt8.self))
             recordsStart -= bytes

@@ -11,8 +11,9 @@ struct PageRun: Hashable {
 
 /// Memory in pages of 4 KiB, each with a number; the lowest free ones are given out first.
 ///
-/// Freed pages go back to the operating system, but for a bounded number that is kept for the next file: giving a
-/// page back and taking it again costs a microsecond. Page 0 is never given out, so that 0 can mean "no page".
+/// Freed pages go back to the operating system, but for a bounded number that is kept for the next file:
+/// giving a page back and taking it again costs a microsecond. Page 0 is never given out, so that 0 can mean
+/// "no page".
 @safe struct PageArena: ~Copyable {
     static let pageBytes = 4096
 
@@ -103,6 +104,7 @@ struct PageRun: Hashable {
     private func setResident(_ page: Int, _ isResident: Bool) {
         let old = unsafe resident.base.load(fromByteOffset: page / 8, as: UInt8.self)
         let bit: UInt8 = 1 << UInt8(page % 8)
-        unsafe resident.base.storeBytes(of: isResident ? old | bit : old & ~bit, toByteOffset: page / 8, as: UInt8.self)
+        unsafe resident.base.storeBytes(
+            of: isResident ? old | bit : old & ~bit, toByteOffset: page / 8, as: UInt8.self)
     }
 }

@@ -1,12 +1,14 @@
 public import Basics
 import Glibc
 
-/// A range of addresses that is reserved at once and made usable step by step, so that what lies in it never moves.
+/// A range of addresses that is reserved at once and made usable step by step, so that what lies in it never
+/// moves.
 ///
 /// Reserved addresses cost no memory; usable ones cost what has been touched. Fresh memory reads as zeros.
 @safe public struct ReservedMemory: ~Copyable {
     public static let operatingSystemPageBytes = 4096
-    /// How much is made usable at once: one mprotect(2) a gigabyte would be cheap, but counts under strict overcommit.
+    /// How much is made usable at once: one mprotect(2) a gigabyte would be cheap, but counts under strict
+    /// overcommit.
     private static let stepBytes = 16 << 20
 
     public let base: UnsafeMutableRawPointer
@@ -14,7 +16,8 @@ import Glibc
     public let reservedBytes: Int
     private var usableBytes = 0
 
-    /// Reserves up to `bytes`; where the address space is limited, the half, a quarter, and so on down to one step.
+    /// Reserves up to `bytes`; where the address space is limited, the half, a quarter, and so on down to one
+    /// step.
     ///
     /// - Throws: `.noSpace` where not even that is to be had.
     public init(bytes: Int) throws(Errno) {
@@ -24,7 +27,8 @@ import Glibc
             if let mapped = unsafe mmap(nil, wanted, PROT_NONE, flags, -1, 0), unsafe mapped != MAP_FAILED {
                 unsafe base = mapped
                 reservedBytes = wanted
-                // Huge pages would make resident what nobody has charged; and a core would hold every user's files.
+                // Huge pages would make resident what nobody has charged; and a core would hold every user's
+                // files.
                 unsafe madvise(mapped, wanted, MADV_NOHUGEPAGE)
                 unsafe madvise(mapped, wanted, MADV_DONTDUMP)
                 return

@@ -13,10 +13,11 @@ struct Inode: ~Copyable {
     let lock = LockWord()
     var state: State
 
-    /// What the inode's lock guards. A directory's names are written under the namespace's lock and this one, and so
-    /// may be read under either; the same holds for `links`.
+    /// What the inode's lock guards. A directory's names are written under the namespace's lock and this one,
+    /// and so may be read under either; the same holds for `links`.
     struct State: ~Copyable {
-        /// Names that there are, for a directory 2 and one for each directory in it. 0: to be freed with the last lookup.
+        /// Names that there are, for a directory 2 and one for each directory in it. 0: to be freed with the
+        /// last lookup.
         var links: UInt32
         /// In bytes; for what is not a regular file or a symlink, 0.
         var size: Int64
@@ -83,7 +84,8 @@ extension Inode.State {
         }
         return Attributes(
             number: number, mode: mode, links: links, owner: owner, group: group, device: device, size: size,
-            blocks: Int64((bytes + 511) / 512), accessed: accessed.time, modified: modified.time, changed: changed.time)
+            blocks: Int64((bytes + 511) / 512), accessed: accessed.time, modified: modified.time,
+            changed: changed.time)
     }
 
     /// The contents of a regular file with all that a change of them needs.
@@ -164,7 +166,8 @@ extension Inode.State {
         changed = Timestamp32(now)
     }
 
-    /// Clears what a write by a stranger clears: setuid, setgid of a group-executable file, and file capabilities.
+    /// Clears what a write by a stranger clears: setuid, setgid of a group-executable file, and file
+    /// capabilities.
     mutating func dropPrivileges(in memory: Memory) {
         if kind == .directory { return }
         mode &= ~0o4000
@@ -188,7 +191,8 @@ extension Inode.State {
         switch consume taken {
         case .file(var contents): contents.free(in: memory, charge: &charge)
         case .symlink(var target): target.free(in: memory, charge: &charge)
-        case .directory(let directory): precondition(directory.names.count == 0, "a directory with names in it was freed")
+        case .directory(let directory):
+            precondition(directory.names.count == 0, "a directory with names in it was freed")
         case .device: break
         case .plain: break
         }

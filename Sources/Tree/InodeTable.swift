@@ -5,11 +5,13 @@ import Synchronization
 
 /// The inodes, each in a slot that never moves: an ID is an index into it and a generation that guards reuse.
 ///
-/// Finding an inode is two loads and a comparison, without a lock. Slots are taken and freed through `Namespace`, under
-/// its lock. A group of 256 free slots gives its memory back. The kernel promises not to use an ID after its last
-/// forget; should one be used all the same, its generation does not fit, and the answer is ESTALE.
+/// Finding an inode is two loads and a comparison, without a lock. Slots are taken and freed through
+/// `Namespace`, under its lock. A group of 256 free slots gives its memory back. The kernel promises not to
+/// use an ID after its last forget; should one be used all the same, its generation does not fit, and the
+/// answer is ESTALE.
 ///
-/// Sendable without the compiler's proof: the address never changes, and each slot's content has its own lock.
+/// Sendable without the compiler's proof: the address never changes, and each slot's content has its own
+/// lock.
 @safe final class InodeTable: @unchecked Sendable {
     /// What a node's slot costs, in bytes, with its bit in the map of free slots.
     static let slotCost = MemoryLayout<Inode>.stride + 1
@@ -20,7 +22,8 @@ import Synchronization
     /// Slots below this one are usable memory.
     private let usable = Atomic<Int>(0)
 
-    /// The part of the table that the namespace's lock guards: which slots are free, and the memory they lie in.
+    /// The part of the table that the namespace's lock guards: which slots are free, and the memory they lie
+    /// in.
     struct Allocation: ~Copyable {
         fileprivate var memory: ReservedMemory
         fileprivate var taken: FreeMap
@@ -29,8 +32,8 @@ import Synchronization
         fileprivate var groupUse: ReservedMemory
         private let ledger: QuotaLedger
 
-        /// A table's worth of free slots in an address range of its own. The mount's ledger is told of slots that are
-        /// free but have memory, and says whether a group more may have it.
+        /// A table's worth of free slots in an address range of its own. The mount's ledger is told of slots
+        /// that are free but have memory, and says whether a group more may have it.
         init(addressBytes: Int, ledger: QuotaLedger) throws(Errno) {
             let memory = try ReservedMemory(bytes: addressBytes)
             let capacity = min(memory.reservedBytes / MemoryLayout<Inode>.stride, Int(UInt32.max))
@@ -83,7 +86,9 @@ import Synchronization
     /// Puts a new inode into a free slot and returns its ID.
     ///
     /// Throws `.noSpace` where there is no memory for a slot; what the state keeps has then been freed.
-    func add(_ state: consuming Inode.State, _ memory: Memory, _ allocation: inout Allocation) throws(Errno) -> NodeID {
+    func add(_ state: consuming Inode.State, _ memory: Memory, _ allocation: inout Allocation) throws(Errno)
+        -> NodeID
+    {
         let index: Int
         do throws(Errno) {
             index = try allocation.takeSlot()
@@ -114,7 +119,9 @@ import Synchronization
         guard index > 0, index < usable.load(ordering: .acquiring) else { throw .staleNFSFileHandle }
         let slot = unsafe base + index
         let number = unsafe slot.pointee.number
-        guard number != 0, NodeID(index: node.index, number: number) == node else { throw .staleNFSFileHandle }
+        guard number != 0, NodeID(index: node.index, number: number) == node else {
+            throw .staleNFSFileHandle
+        }
         return unsafe slot
     }
 
@@ -128,7 +135,8 @@ import Synchronization
         }
     }
 
-    /// Runs `body` with a node's state while its lock is held. Throws `.staleNFSFileHandle` for an ID that names nothing.
+    /// Runs `body` with a node's state while its lock is held. Throws `.staleNFSFileHandle` for an ID that
+    /// names nothing.
     func withState<Result>(
         _ node: NodeID, _ body: (inout Inode.State) throws(Errno) -> Result
     ) throws(Errno) -> Result {
@@ -144,9 +152,11 @@ import Synchronization
         return try withState(node) { (state) throws(Errno) in state.attributes(number: number, in: memory) }
     }
 
-    /// Runs `body` with a state whose names are read: the caller holds the namespace's lock instead of the inode's.
+    /// Runs `body` with a state whose names are read: the caller holds the namespace's lock instead of the
+    /// inode's.
     func withNamesHeld<Result>(
-        _ node: NodeID, _ allocation: borrowing Allocation, _ body: (borrowing Inode.State) throws(Errno) -> Result
+        _ node: NodeID, _ allocation: borrowing Allocation,
+        _ body: (borrowing Inode.State) throws(Errno) -> Result
     ) throws(Errno) -> Result {
         let slot = try unsafe slot(node)
         return try unsafe body(slot.pointee.state)
@@ -159,7 +169,9 @@ import Synchronization
     }
 
     /// Lowers a node's lookup count, not below 0, and returns it. The caller holds the namespace's lock.
-    func dropLookups(_ node: NodeID, _ count: UInt64, _ allocation: borrowing Allocation) throws(Errno) -> UInt64 {
+    func dropLookups(_ node: NodeID, _ count: UInt64, _ allocation: borrowing Allocation) throws(Errno)
+        -> UInt64
+    {
         let slot = try unsafe slot(node)
         unsafe slot.pointee.lookups -= min(count, slot.pointee.lookups)
         return unsafe slot.pointee.lookups

@@ -12,8 +12,8 @@ extension Tree {
 
     /// The namespace of a name.
     ///
-    /// Throws `.notSupportedOnSocket` (EOPNOTSUPP) for namespaces that are not kept, `.invalidArgument` where nothing
-    /// follows the prefix.
+    /// Throws `.notSupportedOnSocket` (EOPNOTSUPP) for namespaces that are not kept, `.invalidArgument` where
+    /// nothing follows the prefix.
     private static func space(of name: RawSpan) throws(Errno) -> Space {
         let space: Space
         let prefixBytes: Int
@@ -44,7 +44,8 @@ extension Tree {
         }
     }
 
-    /// Lends the value to `body`. Throws `.noData` (ENODATA) where there is none, or the caller may not see it.
+    /// Lends the value to `body`. Throws `.noData` (ENODATA) where there is none, or the caller may not see
+    /// it.
     public func extendedAttribute(
         _ name: RawSpan, of node: NodeID, by caller: Caller, _ body: (RawSpan) -> Void
     ) throws(Errno) {

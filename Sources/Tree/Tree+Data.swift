@@ -85,7 +85,8 @@ extension Tree {
     private static let copyLimitBytes = 64 << 20
     private static let copyPieceBytes = 128 << 10
 
-    /// copy_file_range(2): copies piece by piece, with one inode's lock at a time. Returns how much was copied.
+    /// copy_file_range(2): copies piece by piece, with one inode's lock at a time. Returns how much was
+    /// copied.
     public func copyRange(
         from source: NodeID, at sourceOffset: Int64, to target: NodeID, at targetOffset: Int64, count: Int
     ) throws(Errno) -> Int {
@@ -98,7 +99,8 @@ extension Tree {
         var done = 0
         while done < wanted {
             var piece: [UInt8] = []
-            try read(source, at: sourceOffset + Int64(done), count: min(Tree.copyPieceBytes, wanted - done)) { segments in
+            try read(source, at: sourceOffset + Int64(done), count: min(Tree.copyPieceBytes, wanted - done)) {
+                segments in
                 piece = segments.copied()
             }
             if piece.isEmpty { break }

@@ -17,7 +17,9 @@ extension Tree {
     public func makeNode(
         _ name: RawSpan, in parent: NodeID, mode: UInt32, device: UInt32, by caller: Caller
     ) throws(Errno) -> Entry {
-        guard let kind = FileKind(mode: mode), kind != .directory, kind != .symlink else { throw .invalidArgument }
+        guard let kind = FileKind(mode: mode), kind != .directory, kind != .symlink else {
+            throw .invalidArgument
+        }
         let target = [UInt8]()
         return try target.withRawSpan { (target) throws(Errno) in
             try add(name, to: parent, NewNode(mode: mode, device: device, caller: caller), target)
@@ -165,7 +167,9 @@ extension Tree {
     func replaceName(_ name: RawSpan, in parent: NodeID, by node: NodeID, _ kind: FileKind) throws(Errno) {
         let now = configuration.clock.now()
         try change(parent) { (state) throws(Errno) in
-            try state.withNames { (names, _) throws(Errno) in names.replace(name, with: node, kind, in: memory) }
+            try state.withNames { (names, _) throws(Errno) in
+                names.replace(name, with: node, kind, in: memory)
+            }
             state.touch(now)
         }
     }
@@ -181,7 +185,8 @@ extension Tree {
     public func link(_ node: NodeID, as name: RawSpan, in parent: NodeID) throws(Errno) -> Entry {
         try namespace.withLock { (allocation) throws(Errno) in
             _ = try place(in: parent)
-            let (kind, links) = try table.withState(node) { (state) throws(Errno) in (state.kind, state.links) }
+            let (kind, links) = try table.withState(node) { (state) throws(Errno) in (state.kind, state.links)
+            }
             guard kind != .directory else { throw .notPermitted }
             guard links < UInt32.max else { throw .tooManyLinks }
             guard try findIfThere(name, in: parent, allocation) == nil else { throw .fileExists }

@@ -10,7 +10,8 @@ extension Tree {
         var isDirectory: Bool { found.kind == .directory }
     }
 
-    /// Renames, replaces or exchanges. Under the namespace's lock throughout, so that nobody sees a half of it.
+    /// Renames, replaces or exchanges. Under the namespace's lock throughout, so that nobody sees a half of
+    /// it.
     public func rename(
         _ name: RawSpan, in parent: NodeID, to newName: RawSpan, in newParent: NodeID, flags: RenameFlags,
         by caller: Caller
@@ -21,7 +22,9 @@ extension Tree {
         let ended: Inode? = try namespace.withLock { (allocation) throws(Errno) in
             let source = Named(parent: parent, found: try find(name, in: parent, allocation))
             _ = try place(in: newParent)
-            let target = try findIfThere(newName, in: newParent, allocation).map { Named(parent: newParent, found: $0) }
+            let target = try findIfThere(newName, in: newParent, allocation).map {
+                Named(parent: newParent, found: $0)
+            }
             if flags.contains(.exchange) {
                 guard let target else { throw .noSuchFileOrDirectory }
                 try exchange(name, source, newName, target, allocation)
@@ -33,7 +36,8 @@ extension Tree {
             if source.isDirectory { try checkOutside(newParent, of: source.found.node, allocation) }
             if let target { try checkReplaceable(target, by: source, allocation) }
             return try move(
-                name, source, to: newName, in: newParent, replacing: target, flags: flags, by: caller, &allocation)
+                name, source, to: newName, in: newParent, replacing: target, flags: flags, by: caller,
+                &allocation)
         }
         end(ended)
     }
@@ -65,7 +69,8 @@ extension Tree {
         flags: RenameFlags, by caller: Caller, _ allocation: inout InodeTable.Allocation
     ) throws(Errno) -> Inode? {
         let moved = source.found
-        let whiteout = flags.contains(.whiteout) ? try makeWhiteout(in: source.parent, caller, &allocation) : nil
+        let whiteout =
+            flags.contains(.whiteout) ? try makeWhiteout(in: source.parent, caller, &allocation) : nil
         // The new name is the only step that can still be refused.
         do throws(Errno) {
             if target != nil {

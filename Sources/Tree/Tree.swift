@@ -19,7 +19,8 @@ public struct TreeConfiguration: Sendable {
     public var nameHashBits = NameMap.hashBits
 
     public init(
-        limits: Limits, storage: StoragePolicy = StoragePolicy(), rootMode: UInt32 = 0o1777, rootOwner: UInt32 = 0,
+        limits: Limits, storage: StoragePolicy = StoragePolicy(), rootMode: UInt32 = 0o1777,
+        rootOwner: UInt32 = 0,
         rootGroup: UInt32 = 0, clock: Clock = .system
     ) {
         self.limits = limits
@@ -33,11 +34,12 @@ public struct TreeConfiguration: Sendable {
 
 /// The filesystem: names, nodes and bytes under one limit, with the semantics of POSIX and without FUSE.
 ///
-/// Every operation is one call, may be made from any thread, and changes nothing when it throws: what it needs is
-/// reserved before the first change. Permissions are the kernel's business; it asks only for what is permitted.
+/// Every operation is one call, may be made from any thread, and changes nothing when it throws: what it
+/// needs is reserved before the first change. Permissions are the kernel's business; it asks only for what is
+/// permitted.
 ///
-/// Locks, in the order in which they may be taken: `namespace`, then one inode's, then those of `Memory`. Names and link
-/// counts change only under the first; no data is copied under it.
+/// Locks, in the order in which they may be taken: `namespace`, then one inode's, then those of `Memory`.
+/// Names and link counts change only under the first; no data is copied under it.
 public final class Tree: Sendable {
     let configuration: TreeConfiguration
     let memory: Memory
@@ -60,10 +62,12 @@ public final class Tree: Sendable {
         ledger = QuotaLedger(
             limitBytes: configuration.limits.bytes, refusals: refusals, guardedBy: configuration.memoryGuard)
         budget = NodeBudget(
-            limit: configuration.limits.nodes, refusing: configuration.limits.nodeLimitErrno, refusals: refusals)
+            limit: configuration.limits.nodes, refusing: configuration.limits.nodeLimitErrno,
+            refusals: refusals)
         let addressBytes = Tree.addressBytes(for: configuration.limits)
         memory = try Memory(
-            policy: configuration.storage, ledger: ledger, addressBytes: addressBytes, nameHashBits: configuration.nameHashBits)
+            policy: configuration.storage, ledger: ledger, addressBytes: addressBytes,
+            nameHashBits: configuration.nameHashBits)
         var allocation = try InodeTable.Allocation(addressBytes: addressBytes, ledger: ledger)
         let table = InodeTable(allocation)
         let root = try Tree.makeRoot(configuration, memory, ledger, budget, table, &allocation)
@@ -88,7 +92,8 @@ public final class Tree: Sendable {
         let now = Timestamp32(configuration.clock.now())
         let state = Inode.State(
             links: 2, size: 0, body: .directory(Inode.Directory(parent: .root)),
-            mode: FileKind.directory.rawValue | configuration.rootMode & 0o7777, owner: configuration.rootOwner,
+            mode: FileKind.directory.rawValue | configuration.rootMode & 0o7777,
+            owner: configuration.rootOwner,
             group: configuration.rootGroup, accessed: now, modified: now, changed: now, charge: charge)
         let root = try table.add(state, memory, &allocation)
         // The kernel never forgets the root.
@@ -129,7 +134,8 @@ public final class Tree: Sendable {
         let freeNodes = usage.maxNodes.map { max(0, $0 - usage.nodes) } ?? unused / (InodeTable.slotCost + 64)
         return FilesystemStatistics(
             blockBytes: 4096, blocks: UInt64(usage.limitBytes / 4096), freeBlocks: UInt64(unused / 4096),
-            availableBlocks: UInt64(free / 4096), nodes: UInt64(usage.nodes + freeNodes), freeNodes: UInt64(freeNodes))
+            availableBlocks: UInt64(free / 4096), nodes: UInt64(usage.nodes + freeNodes),
+            freeNodes: UInt64(freeNodes))
     }
 
     /// Why limits were not changed.
@@ -140,7 +146,8 @@ public final class Tree: Sendable {
 
     /// Changes the limits of the living tree, both or none; nil leaves one as it is.
     ///
-    /// Throws where one would fall below what is in use, unless `draining`: nothing grows then until use has fallen.
+    /// Throws where one would fall below what is in use, unless `draining`: nothing grows then until use has
+    /// fallen.
     public func setLimits(bytes: Int?, nodes: Int?, draining: Bool) throws(ResizeRefusal) {
         let oldBytes = ledger.limitBytes
         if let bytes, !ledger.setLimit(bytes, draining: draining) {
@@ -165,10 +172,13 @@ public final class Tree: Sendable {
         }
     }
 
-    /// Ends an inode that was taken out of the table. Outside of the namespace's lock: a large file takes a while.
+    /// Ends an inode that was taken out of the table. Outside of the namespace's lock: a large file takes a
+    /// while.
     func end(_ inode: consuming Inode?) {
         guard var inode else { return }
-        if inode.state.links == 0 { orphanBytes.wrappingSubtract(inode.state.charge.bytes, ordering: .relaxed) }
+        if inode.state.links == 0 {
+            orphanBytes.wrappingSubtract(inode.state.charge.bytes, ordering: .relaxed)
+        }
         inode.state.free(in: memory)
         budget.giveBack()
     }

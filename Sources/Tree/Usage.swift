@@ -1,4 +1,5 @@
-/// What a tree holds and what it has refused, read without a lock: each figure is exact, their sum may straddle a request.
+/// What a tree holds and what it has refused, read without a lock: each figure is exact, their sum may
+/// straddle a request.
 public struct Usage: Hashable, Sendable {
     public var limitBytes = 0
     /// `dataBytes + metadataBytes`; never above `limitBytes`.

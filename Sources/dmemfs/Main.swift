@@ -4,7 +4,8 @@ import Control
 import Daemon
 import Glibc
 
-/// The command line: one verb a file. Whatever goes wrong anywhere comes up to here, as one line and an exit code.
+/// The command line: one verb a file. Whatever goes wrong anywhere comes up to here, as one line and an exit
+/// code.
 @main
 struct Main: ParsableCommand {
     static let configuration = CommandConfiguration(

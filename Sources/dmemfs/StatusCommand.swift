@@ -40,7 +40,8 @@ struct StatusCommand: ParsableCommand {
         let refused = causes.filter { $0.1 > 0 }.map { "\($0.1) for \($0.0)" }.joined(separator: ", ")
         return """
             \(status.mountpoint): dmemfs \(status.version), engine \(status.engine), storage \(status.storage)
-              daemon    process \(status.pid), up \(status.uptimeSeconds) s, resident \(size(status.residentBytes))
+              daemon    process \(status.pid), up \(status.uptimeSeconds) s, \
+            resident \(size(status.residentBytes))
               used      \(size(status.usedBytes)) of \(size(status.limitBytes)) (\(percent)), \
             free \(size(status.freeBytes)), peak \(size(status.peakBytes))
               of this   data \(size(status.dataBytes)), metadata \(size(status.metadataBytes)), \

@@ -68,7 +68,8 @@ enum Program {
         return ("/usr/bin/env", words + [path] + arguments)
     }
 
-    /// Runs any program to its end and returns its code, 128 and the signal, or -1 where it took over a minute.
+    /// Runs any program to its end and returns its code, 128 and the signal, or -1 where it took over a
+    /// minute.
     static func spawnAndWait(_ file: String, _ words: [String], into log: String) -> Int32 {
         end(of: spawn(file, words, into: log))
     }
@@ -101,7 +102,7 @@ enum Program {
 /// A fresh folder of a test's own.
 enum Folder {
     static func make() -> String {
-        var name = Array("/tmp/dmemfs-test-XXXXXX".utf8CString)
+        var name = Array(("/tmp/dmemfs-test-" + String(repeating: "X", count: 6)).utf8CString)
         let made = unsafe name.withUnsafeMutableBufferPointer { buffer -> Bool in
             guard let start = buffer.baseAddress else { return false }
             return unsafe mkdtemp(start) != nil

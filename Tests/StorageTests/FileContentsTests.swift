@@ -6,7 +6,9 @@ import Testing
 
 @Suite("The contents of a file")
 struct FileContentsTests {
-    @Test("random operations leave the bytes that an array has, and are charged exactly", arguments: [1, 2, 3, 4])
+    @Test(
+        "random operations leave the bytes that an array has, and are charged exactly",
+        arguments: [1, 2, 3, 4])
     func randomOperations(usual: UInt64) throws {
         let seed = Generator.seed(usual: usual)
         var random = Generator(seed: seed)

@@ -44,7 +44,8 @@ final class StoredNames {
     }
 
     var isChargedExactly: Bool {
-        names.auditedCost(in: memory) == charge.bytes && ledger.usedBytes == charge.bytes && ledger.reservedBytes == 0
+        names.auditedCost(in: memory) == charge.bytes && ledger.usedBytes == charge.bytes
+            && ledger.reservedBytes == 0
     }
 }
 

@@ -69,7 +69,8 @@ struct FreeMapTests {
                 #expect(range.lowerBound == lowest, "seed \(seed), step \(step)")
                 let isDisjoint = taken.isDisjoint(with: range)
                 #expect(isDisjoint, "seed \(seed), step \(step)")
-                #expect(range.count == wanted || taken.contains(range.upperBound) || range.upperBound == 20_000)
+                #expect(
+                    range.count == wanted || taken.contains(range.upperBound) || range.upperBound == 20_000)
                 taken.formUnion(range)
             } else if let unit = taken.min(by: { $0 &* 7919 % 1009 < $1 &* 7919 % 1009 }) {
                 let count = (1...64).first { !taken.contains(unit + $0) } ?? 64

@@ -82,6 +82,8 @@ final class StoredFile {
     }
 
     private func grow(to size: Int) {
-        if size > expected.count { expected.append(contentsOf: repeatElement(0, count: size - expected.count)) }
+        if size > expected.count {
+            expected.append(contentsOf: repeatElement(0, count: size - expected.count))
+        }
     }
 }

@@ -73,7 +73,7 @@ struct TidyTests {
         for file in repository.swift {
             #expect(!file.imports("Foundation"), "\(file.path) imports Foundation")
             if !file.path.hasPrefix("Sources/") { continue }
-            for word in ["try!", "try?", "as!"] {
+            for word in [" try!", " try?", " as!"] {
                 for (index, line) in file.lines.enumerated() where !Self.isComment(line) {
                     #expect(!line.contains(word), "\(file.path):\(index + 1) has \(word)")
                 }

@@ -59,15 +59,16 @@ struct linux_peer {
 };
 struct linux_peer linux_socket_peer(int socket);
 
-/// Sends one datagram to the service manager's socket at `path`, where a leading `@` means the abstract namespace.
+/// Sends one datagram to the service manager's socket at `path`, where a leading `@` means the abstract
+/// namespace.
 ///
 /// Returns 0, or the errno.
 int linux_notify(const char *_Nonnull path, const char *_Nonnull message);
 
 /// Asks the filesystem at `path` itself for the attributes of its root, past every cache.
 ///
-/// Returns 0, or the errno: ENOTCONN is a FUSE mount whose daemon is gone. A plain stat(2) does not do: a FUSE mount
-/// with long attribute timeouts answers it from the cache although its daemon is dead.
+/// Returns 0, or the errno: ENOTCONN is a FUSE mount whose daemon is gone. A plain stat(2) does not do: a
+/// FUSE mount with long attribute timeouts answers it from the cache although its daemon is dead.
 int linux_probe_mount(const char *_Nonnull path);
 
 /// A descriptor that poll(2) finds readable when the process ends; or the negated errno.

@@ -113,7 +113,8 @@ extension PosixCases {
             for index in 95...105 where index != 104 && index != 105 {
                 try Kernel.unlink(s[entries[index].name])
             }
-            // POSIX leaves open whether a name removed since the last rewinddir is still listed; the others must be.
+            // POSIX leaves open whether a name removed since the last rewinddir is still listed; the others
+            // must be.
             stream.seek(entries[100].cookie)
             let next = try stream.next()?.name
             s.that(entries[101...104].contains { $0.name == next }, "behind a deleted entry")
