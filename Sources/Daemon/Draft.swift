@@ -125,7 +125,7 @@ struct Draft {
         case "strict", "passthrough":
             let engine = setting.value ?? ""
             fault(
-                "\(setting.spelling): engine '\(engine)' is not built into this version: use 'memory' or 'auto'",
+                "\(setting.spelling): engine '\(engine)' is not in this version: use 'memory' or 'auto'",
                 status: .mountFailed)
         default: fault("\(setting.spelling): '\(setting.value ?? "")' is no engine: use 'auto' or 'memory'")
         }

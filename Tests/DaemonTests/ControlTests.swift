@@ -9,7 +9,7 @@ struct MountTableTests {
     private let table = MountTable(
         parsing: """
             22 27 0:21 / /proc rw,relatime - proc proc rw
-            42 27 0:39 / /tmp/a\\040b\\011c\\134d rw,nosuid shared:5 master:1 - fuse.dmemfs my\\040name rw
+            42 27 0:39 / /tmp/a\\040b\\011c\\134d rw,nosuid shared:5 - fuse.dmemfs my\\040name rw,user_id=7
             43 27 0:40 / /m rw - fuse.dmemfs dmemfs rw,user_id=0,group_id=0,allow_other
             44 43 0:41 / /m rw - tmpfs tmpfs rw
             45 27 8:1 /sub /n rw propagate_from:2 - ext4 /dev/sda1 rw
