@@ -55,7 +55,9 @@ public final class QuotaLedger: Sendable {
 
     /// Whether a pool may take `bytes` more for pieces of which only some are charged yet.
     public func admitsPage(of bytes: Int) -> Bool {
-        usedBytes + slack.bytes + bytes <= limitBytes + Slack.allowanceBytes
+        if usedBytes + slack.bytes + bytes <= limitBytes + Slack.allowanceBytes { return true }
+        refusals.bytes.add()
+        return false
     }
 
     public var usedBytes: Int { used.load(ordering: .relaxed) }

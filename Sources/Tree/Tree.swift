@@ -51,6 +51,7 @@ public final class Tree: Sendable {
     let namespace: Lock<InodeTable.Allocation>
     /// What nodes without a name keep, in bytes.
     let orphanBytes = Atomic<Int>(0)
+    private let ended = Atomic<Int>(0)
 
     /// The longest that a file can be: the kernel's own bound for offsets.
     static let largestFileBytes = Int64.max
@@ -181,5 +182,28 @@ public final class Tree: Sendable {
         }
         inode.state.free(in: memory)
         budget.giveBack()
+        ended.wrappingAdd(1, ordering: .releasing)
+    }
+
+    /// How many nodes have ended since the start.
+    public var endedNodes: Int { ended.load(ordering: .acquiring) }
+
+    /// Whether there are nodes without a name, which end when the kernel forgets them.
+    public var hasOrphans: Bool { orphanBytes.load(ordering: .relaxed) > 0 }
+
+    /// Whether `error` may be one of the limits' refusals.
+    public func isRefusal(_ error: Errno) -> Bool {
+        error == .noSpace || error == .diskQuotaExceeded || error == configuration.limits.nodeLimitErrno
+    }
+
+    /// Takes a refusal out of the counts: the operation was tried again and nobody has seen it fail.
+    public func withdrawRefusal(_ error: Errno) {
+        if error == configuration.limits.nodeLimitErrno, let limit = budget.limit, budget.usedNodes >= limit {
+            refusals.nodes.add(-1)
+        } else if error == .noSpace {
+            (configuration.memoryGuard?.isTripped == true ? refusals.memoryGuard : refusals.bytes).add(-1)
+        } else {
+            refusals.directory.add(-1)
+        }
     }
 }
