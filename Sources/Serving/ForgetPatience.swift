@@ -4,10 +4,11 @@ import Tree
 
 /// Patience with the kernel's forgets.
 ///
-/// A node that has lost its last name is freed when the kernel forgets it, and the kernel says so in a message of its
-/// own, after the removal has returned. A program that removes a file on a full mount and at once makes another
-/// would be refused although there is room for it a moment later. So a request that is refused while there are
-/// nodes without a name waits for one of them to end, for some milliseconds at the most, and is tried again.
+/// A node that has lost its last name is freed when the kernel forgets it, and the kernel says so in a
+/// message of its own, after the removal has returned. A program that removes a file on a full mount and at
+/// once makes another would be refused although there is room for it a moment later. So a request that is
+/// refused while there are nodes without a name waits for one of them to end, for some milliseconds at the
+/// most, and is tried again.
 ///
 /// Not all workers may wait at once: somebody must read the forget.
 struct ForgetPatience: ~Copyable, Sendable {

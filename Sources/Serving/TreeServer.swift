@@ -10,8 +10,8 @@ public final class TreeServer: FileOperations {
     private let tree: Tree
     private let patience: ForgetPatience
 
-    /// - Parameter waiters: how many requests may wait at once for the kernel's forgets: one less than there are
-    ///   threads that serve, or 0 where no kernel asks.
+    /// - Parameter waiters: how many requests may wait at once for the kernel's forgets: one less than there
+    ///   are threads that serve, or 0 where no kernel asks.
     public init(_ tree: Tree, waiters: Int = 0) {
         self.tree = tree
         patience = ForgetPatience(with: tree, waitersLimit: waiters)
