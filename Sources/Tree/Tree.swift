@@ -17,6 +17,8 @@ public struct TreeConfiguration: Sendable {
     public var memoryGuard: MemoryGuard?
     /// How many bits of a name's hash count: a test takes fewer, so that names collide.
     public var nameHashBits = NameMap.hashBits
+    /// What a test lets fail; nil: nothing.
+    public var faults: FaultPlan?
 
     public init(
         limits: Limits, storage: StoragePolicy = StoragePolicy(), rootMode: UInt32 = 0o1777,
@@ -61,7 +63,8 @@ public final class Tree: Sendable {
         self.configuration = configuration
         refusals = RefusalCounts()
         ledger = QuotaLedger(
-            limitBytes: configuration.limits.bytes, refusals: refusals, guardedBy: configuration.memoryGuard)
+            limitBytes: configuration.limits.bytes, refusals: refusals, guardedBy: configuration.memoryGuard,
+            faults: configuration.faults)
         budget = NodeBudget(
             limit: configuration.limits.nodes, refusing: configuration.limits.nodeLimitErrno,
             refusals: refusals)
@@ -107,6 +110,7 @@ public final class Tree: Sendable {
     public var usage: Usage {
         var usage = Usage()
         usage.limitBytes = ledger.limitBytes
+        usage.chargedBytes = ledger.usedBytes
         // Memory that is held for nobody is used all the same, above a small allowance.
         usage.usedBytes = min(ledger.limitBytes, ledger.usedBytes + ledger.slack.excessBytes)
         usage.dataBytes = ledger.dataBytes
