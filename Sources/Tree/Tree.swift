@@ -81,8 +81,13 @@ public final class Tree: Sendable {
     }
 
     /// Addresses cost nothing: four times the limit, so that scattered use always finds a row of free ones.
+    ///
+    /// Three ranges of that size are reserved. Where the address space is limited they are a share of what
+    /// is left, so that threads and the runtime find room too; what does not fit into them is refused.
     private static func addressBytes(for limits: Limits) -> Int {
-        min(max(limits.bytes, 1 << 34) * 4, 1 << 44)
+        let wanted = min(max(limits.bytes, 1 << 34) * 4, 1 << 44)
+        let obtainable = ReservedMemory.obtainable(upTo: wanted * 4)
+        return obtainable == wanted * 4 ? wanted : obtainable / 6
     }
 
     private static func makeRoot(

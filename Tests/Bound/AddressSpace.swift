@@ -5,7 +5,7 @@ import Support
 /// The program in less address space than its limit needs: what cannot be mapped is refused with ENOSPC, and
 /// nothing crashes.
 enum AddressSpace {
-    private static let mebibytes = [256, 400, 700, 1200]
+    private static let mebibytes = [350, 700]
 
     static func run() -> [String] {
         var faults: [String] = []
@@ -33,7 +33,8 @@ enum AddressSpace {
         var said: [String] = []
         do {
             let hands = try Hands(below: mount.path)
-            for pattern in Patterns.all(isQuick: true) where !(pattern is Churn) {
+            let words = ["1024 KiB", "xattrs", "holes", "each GiB"]
+            for pattern in Patterns.all(isQuick: true) where words.contains(where: pattern.name.contains) {
                 let filling = try pattern.fill(hands, part: 0)
                 try pattern.check(hands, part: 0, filling)
                 try pattern.remove(hands, part: 0, filling)

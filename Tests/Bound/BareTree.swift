@@ -14,7 +14,9 @@ enum BareTree {
     static func main(_ arguments: [String]) throws {
         let isQuick = arguments.dropFirst().first == "quick"
         switch arguments.first {
-        case names[0]: try printCosts()
+        case names[0]:
+            try printCosts()
+            try Prices.printAll()
         case names[1]: try compareGrowth(nodes: 200_000)
         default: try RandomOperations.run(steps: isQuick ? 100_000 : 1_000_000)
         }

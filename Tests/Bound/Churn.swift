@@ -10,6 +10,7 @@ struct Churn: Pattern {
     let name = "fill, delete half, refill"
     var amount: String { "\(Churn.rounds) rounds of \(limitBytes >> 20) MiB" }
     let parts = 1
+    let expectsRefusal = true
     var ampleBytes: Int { limitBytes }
 
     /// 50 bytes to 300 KiB, as many small ones as large ones on a scale of doubling.

@@ -48,7 +48,7 @@ enum Main {
                 let ample = try Runner(pattern, seconds: seconds).run(limitBytes: nil)
                 Table.patterns.printRow(ample.row)
                 faults += ample.faults.map { "\(pattern.name): \($0)" }
-                let half = max(1 << 20, ample.usedBytes / 2) & ~4095
+                let half = max(64 << 10, ample.usedBytes / 2) & ~4095
                 let tight = try Runner(pattern, seconds: seconds).run(limitBytes: half)
                 Table.patterns.printRow(tight.row)
                 faults += tight.faults.map { "\(pattern.name), limit \(half): \($0)" }

@@ -16,11 +16,17 @@ protocol Pattern: Sendable {
     var parts: Int { get }
     /// The limit that surely suffices, in bytes.
     var ampleBytes: Int { get }
+    /// Whether it runs into the limit even where that is ample.
+    var expectsRefusal: Bool { get }
     /// Stores one part until it is complete or refused with ENOSPC.
     func fill(_ hands: Hands, part: Int) throws -> Filling
     /// Throws `Damage` where what one part has stored is not as it was.
     func check(_ hands: Hands, part: Int, _ filling: Filling) throws
     func remove(_ hands: Hands, part: Int, _ filling: Filling) throws
+}
+
+extension Pattern {
+    var expectsRefusal: Bool { false }
 }
 
 /// How far one part has come.

@@ -19,6 +19,7 @@ enum Patterns {
             holes(size(131_072, 20_000, isQuick: isQuick)),
             sparse(size(100_000, 8000, isQuick: isQuick)),
             Churn(limitBytes: size(1 << 30, 128 << 20, isQuick: isQuick)),
+            Thinned(files: size(300_000, 50_000, isQuick: isQuick)),
         ]
     }
 

@@ -64,7 +64,8 @@ struct RandomOperations {
 
     private mutating func operate() throws(Errno) {
         let folder = random.pick(folders)
-        let name = BareTree.name(random.below(200)).prefix(2 + random.below(10)) + [UInt8(random.below(26)) + 97]
+        let name =
+            BareTree.name(random.below(200)).prefix(2 + random.below(10)) + [UInt8(random.below(26)) + 97]
         switch random.below(100) {
         case 0..<25: try make(Array(name), in: folder)
         case 25..<60: try changeContents()

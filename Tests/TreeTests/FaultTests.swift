@@ -153,7 +153,9 @@ struct FaultTests {
         },
     ].flatMap { $0 }
 
-    @Test("a refusal at any step leaves attributes, contents, names and usage", arguments: making + renames + changes)
+    @Test(
+        "a refusal at any step leaves attributes, contents, names and usage",
+        arguments: making + renames + changes)
     func refusal(of operation: Operation) throws {
         var strikes = 0
         for step in FaultPlan.Step.allCases {
