@@ -152,37 +152,3 @@ struct SpareBlock: ~Copyable {
         if place != 0 { memory.free(place) }
     }
 }
-
-/// Pages that were taken and have no owner yet: those not handed out are freed on `deinit`.
-struct PageStash: ~Copyable {
-    private let memory: Memory
-    /// Runs behind the current one. Empty, and so without memory of its own, for all but large and scattered
-    /// requests.
-    private var later: [PageRun] = []
-    private var current = PageRun(first: 0, count: 0, isDirty: false)
-    private(set) var count = 0
-
-    init(of memory: Memory) {
-        self.memory = memory
-    }
-
-    mutating func add(_ run: PageRun) {
-        if count == 0 { current = run } else { later.append(run) }
-        count += run.count
-    }
-
-    /// Hands out one page, and says whether it may hold old bytes.
-    mutating func next() -> (page: UInt32, isDirty: Bool) {
-        if current.count == 0 { current = later.removeFirst() }
-        let page = current.first
-        current.first += 1
-        current.count -= 1
-        count -= 1
-        return (page, current.isDirty)
-    }
-
-    deinit {
-        if current.count > 0 { memory.freePages(current.first, count: current.count) }
-        for run in later { memory.freePages(run.first, count: run.count) }
-    }
-}
