@@ -198,7 +198,11 @@ public final class Tree: Sendable {
 
     /// Takes a refusal out of the counts: the operation was tried again and nobody has seen it fail.
     public func withdrawRefusal(_ error: Errno) {
-        if error == configuration.limits.nodeLimitErrno, let limit = budget.limit, budget.usedNodes >= limit {
+        // Where the node limit shares its errno with another limit, the one that is reached is meant: a node
+        // less than the limit, as one has ended since.
+        let isAlone = error != .noSpace && error != .diskQuotaExceeded
+        let isReached = budget.limit.map { budget.usedNodes + 1 >= $0 } ?? false
+        if error == configuration.limits.nodeLimitErrno, isAlone || isReached {
             refusals.nodes.add(-1)
         } else if error == .noSpace {
             (configuration.memoryGuard?.isTripped == true ? refusals.memoryGuard : refusals.bytes).add(-1)
