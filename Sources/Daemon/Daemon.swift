@@ -64,7 +64,7 @@ final class RunningMount: Sendable {
         }
         do throws(SessionError) {
             session = try Session(
-                serving: TreeServer(tree, waiters: Configuration.workers - 1),
+                serving: Self.server(of: tree, log),
                 configuration.mountOptions(at: path))
             try session.mount()
         } catch {
@@ -78,6 +78,21 @@ final class RunningMount: Sendable {
         } catch {
             Self.detach(path)
             throw Failure(.mountFailed, "the mount on \(path) cannot be found in /proc/self/mountinfo")
+        }
+    }
+
+    /// Answers requests with the tree. A page that is lost at write-back is lost silently for most programs,
+    /// so the log says it, at most once a second.
+    private static func server(of tree: Tree, _ log: Logger) -> TreeServer {
+        let lastSecond = Atomic<Int>(.min)
+        return TreeServer(tree, waiters: Configuration.workers - 1) { number, offset in
+            let second = Files.monotonicMilliseconds() / 1000
+            guard lastSecond.exchange(second, ordering: .relaxed) != second else { return }
+            log.error(
+                """
+                a page of inode \(number) at \(offset), dirtied through a mapping, did not fit and is lost \
+                (writer unknown): fallocate such files before mapping them
+                """)
         }
     }
 

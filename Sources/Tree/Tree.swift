@@ -196,6 +196,12 @@ public final class Tree: Sendable {
         error == .noSpace || error == .diskQuotaExceeded || error == configuration.limits.nodeLimitErrno
     }
 
+    /// A refusal met the kernel's write-back, not a program: it counts as a lost page and not as its cause.
+    public func countLostPage(refusedWith error: Errno) {
+        withdrawRefusal(error)
+        refusals.writeback.add()
+    }
+
     /// Takes a refusal out of the counts: the operation was tried again and nobody has seen it fail.
     public func withdrawRefusal(_ error: Errno) {
         // Where the node limit shares its errno with another limit, the one that is reached is meant: a node

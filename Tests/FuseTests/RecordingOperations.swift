@@ -173,6 +173,10 @@ final class RecordingOperations: FileOperations {
         return bytes.byteCount
     }
 
+    func lostWriteback(to node: NodeID, at offset: Int64, _ error: Errno) {
+        state.withLock { $0.calls.append("lost \(node.rawValue) \(offset) \(error.rawValue)") }
+    }
+
     func allocate(_ node: NodeID, mode: AllocationMode, offset: Int64, count: Int64) throws(Errno) {
         try note("allocate \(node.rawValue) \(mode.rawValue) \(offset) \(count)")
     }
