@@ -107,7 +107,9 @@ public final class Tree: Sendable {
         var usage = Usage()
         usage.limitBytes = ledger.limitBytes
         // Memory that is held for nobody is used all the same, above a small allowance.
-        usage.usedBytes = min(ledger.limitBytes, ledger.usedBytes + ledger.slack.excessBytes)
+        // While a limit drains more may be used than it says.
+        let used = ledger.usedBytes
+        usage.usedBytes = max(used, min(ledger.limitBytes, used + ledger.slack.excessBytes))
         usage.dataBytes = ledger.dataBytes
         usage.metadataBytes = usage.usedBytes - usage.dataBytes
         usage.peakBytes = max(usage.usedBytes, ledger.peakBytes)
@@ -129,7 +131,7 @@ public final class Tree: Sendable {
         _ = try table.attributes(of: node, in: memory)
         let usage = usage
         let unused = max(0, usage.limitBytes - usage.usedBytes)
-        let free = min(unused, configuration.memoryGuard?.admittedBytes ?? .max)
+        let free = min(unused, ledger.admittedBytes)
         // Without a node limit the bytes bound the nodes: an empty file with a short name.
         let freeNodes = usage.maxNodes.map { max(0, $0 - usage.nodes) } ?? unused / (InodeTable.slotCost + 64)
         return FilesystemStatistics(
