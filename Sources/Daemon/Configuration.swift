@@ -44,6 +44,7 @@ public struct Configuration: Sendable {
     public let kernelOptions: [String]
     /// How long a stop waits for those who still use the mount.
     public let stopTimeoutMilliseconds: Int
+    public let memoryGuard: MemoryGuard.Policy
 
     /// - Parameter memory: how much memory a percentage is of, in bytes.
     public init(
@@ -67,6 +68,7 @@ public struct Configuration: Sendable {
         allowsOthers = draft.allowsOthers
         kernelOptions = draft.kernelOptions
         stopTimeoutMilliseconds = draft.stopTimeoutMilliseconds
+        memoryGuard = draft.memoryGuard
     }
 
     public var tree: TreeConfiguration {

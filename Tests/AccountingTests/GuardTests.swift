@@ -12,12 +12,23 @@ private final class Machine: Sendable {
     let readings = Atomic<Int>(0)
     let trips = Atomic<Int>(0)
     let isKnown = Atomic<Bool>(true)
+    /// Whose use takes from what is available; nil where that stays as it is set.
+    private let user = Lock<QuotaLedger?>(nil)
 
     init(available: Int) {
         self.available.store(available, ordering: .relaxed)
     }
 
     func pass(_ milliseconds: Int) { now.wrappingAdd(milliseconds, ordering: .relaxed) }
+    func follow(_ ledger: QuotaLedger) { user.withLock { $0 = ledger } }
+
+    /// What was set, less what the ledger's user has touched, which is not yet what he has reserved.
+    private var left: Int {
+        let ledger = user.withLock { $0 }
+        let reserved = ledger?.reservedBytes ?? 0
+        return available.load(ordering: .relaxed) - ((ledger?.usedBytes ?? 0) - reserved)
+    }
+
     func set(_ bytes: Int) { available.store(bytes, ordering: .relaxed) }
     var count: Int { readings.load(ordering: .relaxed) }
 
@@ -26,7 +37,7 @@ private final class Machine: Sendable {
             readings.wrappingAdd(1, ordering: .relaxed)
             guard isKnown.load(ordering: .relaxed) else { return nil }
             return MemoryReading(
-                availableBytes: available.load(ordering: .relaxed),
+                availableBytes: left,
                 pressurePercent: pressure.load(ordering: .relaxed))
         } milliseconds: { [self] in
             now.load(ordering: .relaxed)
@@ -67,10 +78,10 @@ struct GuardTests {
     @Test("reads once an interval, and subtracts what has grown since")
     func interval() {
         let (ledger, memoryGuard) = ledger()
+        machine.follow(ledger)
         var charge = Charge(to: ledger)
         for _ in 0..<60 { #expect(grow(ledger, 1, into: &charge)) }
         #expect(machine.count == 1 && !memoryGuard.isTripped)
-        // The reading is stale, but not so stale: the growth itself was counted.
         #expect(!grow(ledger, 1, into: &charge))
         #expect(memoryGuard.isTripped && refusals.memoryGuard.value == 1 && refusals.bytes.value == 0)
         #expect(ledger.usedBytes == 60 * mebibyte && ledger.reservedBytes == 0)
@@ -138,6 +149,7 @@ struct GuardTests {
     @Test("warn says so and goes on")
     func warn() {
         let (ledger, memoryGuard) = ledger(action: .warn)
+        machine.follow(ledger)
         var charge = Charge(to: ledger)
         for _ in 0..<70 { #expect(grow(ledger, 1, into: &charge)) }
         #expect(memoryGuard.isTripped && refusals.memoryGuard.value == 0)
@@ -201,26 +213,35 @@ struct GuardTests {
     @Test("many threads together are admitted what one reading left, to the byte")
     func threads() async {
         let (ledger, _) = ledger()
-        let admitted = await withTaskGroup(of: Int.self) { group in
-            for _ in 0..<8 {
-                group.addTask {
-                    var charge = Charge(to: ledger)
-                    var count = 0
-                    for _ in 0..<40_000 {
-                        do throws(Errno) {
-                            let held = try ledger.reserve(4096)
-                            held.commit(into: &charge, data: 4096, metadata: 0)
-                            count += 1
-                        } catch {}
-                    }
-                    return count
-                }
-            }
-            return await group.reduce(0, +)
+        machine.follow(ledger)
+        let keepers = await withTaskGroup(of: Keeper.self) { group in
+            for _ in 0..<8 { group.addTask { Keeper(filling: ledger, attempts: 40_000) } }
+            return await group.reduce(into: []) { $0.append($1) }
         }
+        let admitted = keepers.reduce(0) { $0 + $1.count }
         // Fewer only by what was in flight, and so counted twice, when a refusal read anew.
         #expect(admitted <= 60 * mebibyte / 4096 && admitted > 60 * mebibyte / 4096 - 8)
         #expect(refusals.memoryGuard.value == 8 * 40_000 - admitted)
-        #expect(ledger.usedBytes == 0 && ledger.reservedBytes == 0)
+        #expect(ledger.usedBytes == admitted * 4096 && ledger.reservedBytes == 0)
+    }
+}
+
+/// Takes pages as long as it gets them, and keeps them.
+private final class Keeper: Sendable {
+    let count: Int
+    private let charge: Lock<Charge>
+
+    init(filling ledger: QuotaLedger, attempts: Int) {
+        var charge = Charge(to: ledger)
+        for _ in 0..<attempts {
+            do throws(Errno) {
+                let held = try ledger.reserve(4096)
+                held.commit(into: &charge, data: 4096, metadata: 0)
+            } catch {
+                continue
+            }
+        }
+        count = charge.bytes / 4096
+        self.charge = Lock(charge)
     }
 }
