@@ -72,6 +72,11 @@ public final class QuotaLedger: Sendable {
     /// What may be written now as far as the memory guard is concerned, in bytes.
     public var admittedBytes: Int { memoryGuard?.admittedBytes { bytesInFlight(but: 0) } ?? .max }
 
+    /// Has the memory guard look where its last look is an interval old.
+    public func lookAtMemory() {
+        memoryGuard?.look { bytesInFlight(but: 0) }
+    }
+
     /// What the whole mount has set aside for operations in flight, but for `own`.
     private func bytesInFlight(but own: Int) -> Int {
         var ledger = self

@@ -71,9 +71,15 @@ public struct Configuration: Sendable {
         memoryGuard = draft.memoryGuard
     }
 
-    public var tree: TreeConfiguration {
-        TreeConfiguration(
+    /// - Parameters:
+    ///   - memoryGuard: nil for a tree that only its limits bound.
+    ///   - largestLimitBytes: what the limit may be raised to later.
+    public func tree(guardedBy memoryGuard: MemoryGuard?, largestLimitBytes: Int) -> TreeConfiguration {
+        var tree = TreeConfiguration(
             limits: limits, storage: storage, rootMode: rootMode, rootOwner: rootOwner, rootGroup: rootGroup)
+        tree.memoryGuard = memoryGuard
+        tree.largestLimitBytes = largestLimitBytes
+        return tree
     }
 
     /// - Parameter path: the mountpoint, absolute and without links.

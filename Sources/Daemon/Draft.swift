@@ -38,19 +38,10 @@ struct Draft {
 
     /// The limit in bytes: whole pages where it is a share of the memory.
     mutating func resolvedBytes(_ memory: () throws(Errno) -> Int) -> Int {
-        switch size {
-        case .bytes(let count): return count.bytes
-        case .percent(let thousandths):
-            do throws(Errno) {
-                let share = try memory().multipliedFullWidth(by: thousandths)
-                let bytes = 100_000.dividingFullWidth(share).quotient & ~4095
-                if bytes > 0 { return bytes }
-                fault(
-                    "--size: the share of the memory is less than a page: name the size in bytes, such as 64M"
-                )
-            } catch {
-                fault("cannot tell how much memory there is (\(error)): name the size in bytes, such as 64M")
-            }
+        do throws(Failure) {
+            return try size.resolved(memory)
+        } catch {
+            fault("--size: \(error)", status: error.status)
             return 0
         }
     }

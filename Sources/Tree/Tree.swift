@@ -15,6 +15,8 @@ public struct TreeConfiguration: Sendable {
     public var clock: Clock
     /// nil: nothing but the limits refuses.
     public var memoryGuard: MemoryGuard?
+    /// What the limit may be raised to while the tree lives, in bytes; at least 16 GiB, and the limit.
+    public var largestLimitBytes = 0
     /// How many bits of a name's hash count: a test takes fewer, so that names collide.
     public var nameHashBits = NameMap.hashBits
 
@@ -51,6 +53,8 @@ public final class Tree: Sendable {
     let namespace: Lock<InodeTable.Allocation>
     /// What nodes without a name keep, in bytes.
     let orphanBytes = Atomic<Int>(0)
+    /// What the limit may be raised to, in bytes: there are addresses for so much.
+    private let largestLimitBytes: Int
 
     /// The longest that a file can be: the kernel's own bound for offsets.
     static let largestFileBytes = Int64.max
@@ -64,7 +68,11 @@ public final class Tree: Sendable {
         budget = NodeBudget(
             limit: configuration.limits.nodes, refusing: configuration.limits.nodeLimitErrno,
             refusals: refusals)
-        let addressBytes = Tree.addressBytes(for: configuration.limits)
+        // No address would name what is above, not even with a row of free ones for each use.
+        largestLimitBytes = min(
+            max(configuration.limits.bytes, configuration.largestLimitBytes, 1 << 34), 1 << 44)
+        // Addresses cost nothing: four times the limit, so that scattered use always finds a row of free ones.
+        let addressBytes = min(largestLimitBytes * 4, 1 << 44)
         memory = try Memory(
             policy: configuration.storage, ledger: ledger, addressBytes: addressBytes,
             nameHashBits: configuration.nameHashBits)
@@ -74,11 +82,6 @@ public final class Tree: Sendable {
         precondition(root == .root, "the first node is not the root")
         self.table = table
         namespace = Lock(allocation)
-    }
-
-    /// Addresses cost nothing: four times the limit, so that scattered use always finds a row of free ones.
-    private static func addressBytes(for limits: Limits) -> Int {
-        min(max(limits.bytes, 1 << 34) * 4, 1 << 44)
     }
 
     private static func makeRoot(
@@ -140,10 +143,16 @@ public final class Tree: Sendable {
             freeNodes: UInt64(freeNodes))
     }
 
+    /// Has the memory guard look where its last look is an interval old, so that what it says is of now.
+    public func lookAtMemory() {
+        ledger.lookAtMemory()
+    }
+
     /// Why limits were not changed.
     public enum ResizeRefusal: Error, Sendable, Hashable {
         case bytesBelowUse(usedBytes: Int)
         case nodesBelowUse(usedNodes: Int)
+        case bytesBeyondAddresses(largestBytes: Int)
     }
 
     /// Changes the limits of the living tree, both or none; nil leaves one as it is.
@@ -152,6 +161,9 @@ public final class Tree: Sendable {
     /// fallen.
     public func setLimits(bytes: Int?, nodes: Int?, draining: Bool) throws(ResizeRefusal) {
         let oldBytes = ledger.limitBytes
+        if let bytes, bytes > max(oldBytes, largestLimitBytes) {
+            throw .bytesBeyondAddresses(largestBytes: largestLimitBytes)
+        }
         if let bytes, !ledger.setLimit(bytes, draining: draining) {
             throw .bytesBelowUse(usedBytes: ledger.usedBytes)
         }
