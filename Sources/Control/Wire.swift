@@ -98,7 +98,8 @@ enum Wire {
         let status = String(decoding: answer[..<end], as: UTF8.self).split(separator: " ").dropFirst().first
         guard let cause = ControlRefusal.Cause.allCases.first(where: { $0.status.prefix(3) == status ?? "" })
         else { return .success(try body(of: answer)) }
-        return .failure(ControlRefusal(cause, try JSON.decode(Explanation.self, from: Array(answer[end...])).error))
+        let explanation = try JSON.decode(Explanation.self, from: Array(answer[end...]))
+        return .failure(ControlRefusal(cause, explanation.error))
     }
 
     /// The body of a whole answer, where its status is 200.

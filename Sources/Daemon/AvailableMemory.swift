@@ -1,4 +1,4 @@
-import Accounting
+public import Accounting
 import Basics
 import Control
 import Glibc
@@ -8,7 +8,7 @@ import Glibc
 ///
 /// Files are opened once and read again from their start, and a look takes no memory, of which there may be
 /// none. A daemon that is moved to another cgroup notices at its next look.
-final class AvailableMemory: Sendable {
+public final class AvailableMemory: Sendable {
     /// One cgroup with a memory controller, by the files that tell of it.
     private struct Group {
         let limits: [OpenFile]
@@ -31,14 +31,14 @@ final class AvailableMemory: Sendable {
     private let state: Lock<State>
 
     /// - Parameter root: stands before every path, for tests.
-    init(root: String = "") {
+    public init(root: String = "") {
         self.root = root
         let meminfo = OpenFile("\(root)/proc/meminfo")
         state = Lock(State(meminfo: meminfo, cgroup: OpenFile("\(root)/proc/self/cgroup")))
     }
 
     /// Looks; nil where nothing can be read.
-    func reading() -> MemoryReading? {
+    public func reading() -> MemoryReading? {
         state.withLock { state in
             locate(&state)
             var least = Self.value(state.meminfo, &state, MemoryProbe.available)

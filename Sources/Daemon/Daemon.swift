@@ -50,7 +50,8 @@ public enum Daemon {
             return
         }
         throw Failure(
-            .mountFailed, "\(shortage): use a smaller --size, or --memory-guard-action warn to mount all the same")
+            .mountFailed,
+            "\(shortage): use a smaller --size, or '--memory-guard-action warn' to mount all the same")
     }
 }
 

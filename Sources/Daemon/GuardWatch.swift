@@ -61,8 +61,8 @@ final class GuardWatch: Sendable {
     }
 
     private var figures: String {
-        let available = memoryGuard.availableBytes.map { ByteCount($0).description } ?? "nobody knows how much"
-        return "\(available) available"
+        let available = memoryGuard.availableBytes.map { ByteCount($0).description }
+        return "\(available ?? "nobody knows what is") available"
     }
 
     private var tripped: String {

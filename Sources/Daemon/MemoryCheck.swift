@@ -18,8 +18,9 @@ struct MemoryCheck {
     /// What lacks where a mount that holds `usedBytes` is to hold `limitBytes`; nil where nothing does.
     func shortage(growingTo limitBytes: Int, usedBytes: Int) -> String? {
         let missing = limitBytes - usedBytes
-        let wanted = "the limit of \(ByteCount(limitBytes)) allows \(ByteCount(max(0, missing))) more, which is"
-        return shortage(of: Double(missing), wanted)
+        let allowed = ByteCount(max(0, missing))
+        return shortage(
+            of: Double(missing), "the limit of \(ByteCount(limitBytes)) allows \(allowed) more, which is")
     }
 
     /// Counted as `Double`: a limit may be as large as can be written.

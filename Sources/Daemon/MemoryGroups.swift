@@ -39,7 +39,8 @@ struct MemoryGroups {
 
     static func current(root: String = "") throws(Errno) -> MemoryGroups {
         let mounts = MountTable(parsing: try Files.text(of: "\(root)/proc/self/mountinfo"))
-        return MemoryGroups(mounts: mounts, cgroup: try Files.text(of: "\(root)/proc/self/cgroup"), root: root)
+        let cgroup = try Files.text(of: "\(root)/proc/self/cgroup")
+        return MemoryGroups(mounts: mounts, cgroup: cgroup, root: root)
     }
 
     /// The folders of `group` and all above it, below the mount that shows the hierarchy from `mountRoot`

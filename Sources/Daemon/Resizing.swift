@@ -88,7 +88,8 @@ extension SizeArgument {
             let bytes = 100_000.dividingFullWidth(share).quotient & ~4095
             guard bytes > 0 else {
                 throw Failure(
-                    .usage, "the share of the memory is less than a page: name the size in bytes, such as 64M")
+                    .usage, "the share of the memory is less than a page: name the size in bytes, such as 64M"
+                )
             }
             return bytes
         }

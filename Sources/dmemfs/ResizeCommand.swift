@@ -6,7 +6,7 @@ import Daemon
 struct ResizeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "resize", abstract: "Change the limit of a mount while it is in use.",
-        discussion: "For root and the mount's owner. A limit below what is in use is refused, with the figures.")
+        discussion: "For root and the mount's owner. Below what is in use it is refused, with the figures.")
 
     @Argument(help: "Where it is mounted.")
     var mountpoint: String

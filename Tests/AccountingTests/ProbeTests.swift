@@ -33,7 +33,9 @@ struct ProbeTests {
     func limits() {
         #expect(read("314572800\n", MemoryProbe.limit) == 300 << 20)
         #expect(read("0\n", MemoryProbe.limit) == 0)
-        let unlimited = ["max\n", "9223372036854771712\n", "18446744073709551615\n", "", "\n", "-1", "1 2", "x"]
+        let unlimited = [
+            "max\n", "9223372036854771712\n", "18446744073709551615\n", "", "\n", "-1", "1 2", "x",
+        ]
         for text in unlimited { #expect(read(text, MemoryProbe.limit) == nil, "\(text)") }
         #expect(read(" 12 \n\n", MemoryProbe.bytes) == 12)
         #expect(read("9223372036854775807", MemoryProbe.bytes) == Int.max)
