@@ -78,6 +78,7 @@ kills() {
     2) sed -n 's/^oom_kill //p' "$1/memory.events" ;;
     esac
 }
+peak_of() { cat "$1/$peak" 2>/dev/null || echo unknown; }
 figure() { "$dmemfs" status --json "$work/fs" | sed -n "s/.*\"$1\" : \([0-9a-z]*\).*/\1/p" | head -1; }
 # write FILE MIB [dd's words]: 0, or dd's failure; its words are in $work/said.
 write() {
@@ -103,7 +104,7 @@ cat "$work/said"
 [ "$code" = 0 ] && grep -q 'the job lives' "$work/said" || fail "the job was killed on dmemfs ($code)"
 refused || fail "the job was not refused with ENOSPC"
 [ "$(kills "$group")" = 0 ] || fail "something was killed in the job's cgroup"
-echo "the job's cgroup: peak $(cat "$group/$peak" 2>/dev/null || echo unknown) bytes, killed: 0"
+echo "the job's cgroup: peak $(peak_of "$group") bytes, killed: 0"
 "$dmemfs" umount --timeout 10s "$work/fs"
 
 if [ "$scale" = 4 ]; then
@@ -152,6 +153,7 @@ for index in 1 2 3 4; do
     grep -q 'No space left on device' "$work/said$index" || fail "writer $index: $(cat "$work/said$index")"
 done
 alive "four writers"
+echo "the daemon's cgroup: peak $(peak_of "$group") of $((daemon_mib * 1048576)) bytes, killed: 0"
 
 say "while it refuses: reading through the cache, fallocate, overwriting, deleting"
 echo 3 >/proc/sys/vm/drop_caches 2>/dev/null || true
@@ -178,8 +180,7 @@ done
 [ "$code" = 0 ] || fail "writing is still refused: $(cat "$work/said")"
 alive "writing again"
 [ "$(figure tripped)" = false ] || fail "the guard is still tripped"
-echo "the daemon's cgroup: peak $(cat "$group/$peak" 2>/dev/null || echo unknown) of" \
-    "$((daemon_mib * 1048576)) bytes, killed: $(kills "$group")"
+echo "the daemon's cgroup, with the cache of who read within: peak $(peak_of "$group") bytes, killed: 0"
 rm "$work/fs/again"
 
 say "what is reserved may be written, whatever the guard says"
@@ -192,4 +193,14 @@ else
     fail "half of the cgroup could not be reserved"
 fi
 "$dmemfs" umount --timeout 10s "$work/fs"
+
+if [ "$scale" = 4 ]; then
+    say "and without the guard"
+    make_group off "$daemon_mib"
+    within "$group" "$dmemfs" mount --size "${limit_mib}M" --memory-guard none "$work/fs"
+    write "$work/fs/fill" "$limit_mib" && fail "$limit_mib MiB fitted into $daemon_mib MiB"
+    cat "$work/said"
+    echo "killed in the daemon's cgroup: $(kills "$group"): the files are gone, the mount is dead"
+    "$dmemfs" umount "$work/fs"
+fi
 echo "done: refused in time, nobody was killed here"
