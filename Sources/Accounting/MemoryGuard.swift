@@ -24,6 +24,14 @@ public struct MemoryReading: Hashable, Sendable {
 /// Invariant: what was admitted since a reading began, and what was then in flight, is never more than that
 /// reading left.
 public final class MemoryGuard: Sendable {
+    /// What the mount uses at one moment.
+    struct Use {
+        /// All of it, in bytes.
+        var usedBytes: Int
+        /// What was set aside and may not be touched yet, so that no reading shows it, in bytes.
+        var inFlightBytes: Int
+    }
+
     /// When the guard looks, and what it does.
     public enum Mode: String, Sendable, CaseIterable {
         /// Never.
@@ -65,9 +73,10 @@ public final class MemoryGuard: Sendable {
         var releaseBytes: Int { max(1 << 20, headroomBytes / 4) }
     }
 
-    /// A refusal reads anew at most this often, or when much has been admitted since: memory that comes free
-    /// is seen soon, at a bounded cost.
+    /// A refusal reads anew at most this often, or when the mount itself has freed memory since: what comes
+    /// free is seen soon, at a bounded cost.
     private static let retryMilliseconds = 20
+    private static let freedBytes = 1 << 20
     /// Pressure from here on counts, until it is below half of it: the kernel's average decays slowly.
     private static let pressurePercent = 20
     /// Under pressure the headroom is so many times as large.
@@ -90,6 +99,7 @@ public final class MemoryGuard: Sendable {
     /// All that was ever admitted, in bytes.
     private let grown = Atomic<Int>(0)
     private let grownAtReading = Atomic<Int>(0)
+    private let usedAtReading = Atomic<Int>(0)
     /// What `grown` may come to on the last reading.
     private let ceiling = Atomic<Int>(Int.min)
     private let lastAvailable = Atomic<Int>(Int.min)
@@ -120,45 +130,41 @@ public final class MemoryGuard: Sendable {
     }
 
     /// Reads anew where the last reading is an interval old: for who wants to know, not to grow.
-    func look(inFlight: () -> Int) {
+    func look(use: () -> Use) {
         guard policy.mode == .perWrite else { return }
-        readIfOld(milliseconds(), inFlight: inFlight)
+        readIfOld(milliseconds(), use: use)
     }
 
     /// What may be written now as far as the guard is concerned, in bytes.
-    func admittedBytes(inFlight: () -> Int) -> Int {
+    func admittedBytes(use: () -> Use) -> Int {
         guard policy.mode == .perWrite, policy.action == .raise else { return .max }
-        look(inFlight: inFlight)
+        look(use: use)
         let left = MemoryGuard.difference(ceiling.load(ordering: .relaxed), grown.load(ordering: .relaxed))
         return isTripped ? 0 : max(0, left)
     }
 
     /// Whether `bytes` more may be used.
     ///
-    /// - Parameter inFlight: tells what others have set aside and may not have touched yet, so that no reading
-    ///   shows it, in bytes.
+    /// - Parameter use: tells what is used without these bytes.
     @inline(__always)
-    func admit(_ bytes: Int, inFlight: () -> Int) -> Bool {
+    func admit(_ bytes: Int, use: () -> Use) -> Bool {
         guard policy.mode == .perWrite else { return true }
         let now = milliseconds()
         if now - lastReading.load(ordering: .relaxed) < policy.intervalMilliseconds, take(bytes) {
             return true
         }
-        return admitSlowly(bytes, now, inFlight: inFlight)
+        return admitSlowly(bytes, now, use: use)
     }
 
     @inline(never)
-    private func admitSlowly(_ bytes: Int, _ now: Int, inFlight: () -> Int) -> Bool {
-        readIfOld(now, inFlight: inFlight)
+    private func admitSlowly(_ bytes: Int, _ now: Int, use: () -> Use) -> Bool {
+        readIfOld(now, use: use)
         if take(bytes) { return true }
         // What others have freed meanwhile is worth a look before somebody is refused. Who is being read for
         // by another thread waits for that.
         reading.lock()
-        let grownSince = grown.load(ordering: .relaxed) &- grownAtReading.load(ordering: .relaxed)
-        if now - lastReading.load(ordering: .relaxed) >= MemoryGuard.retryMilliseconds
-            || grownSince >= policy.releaseBytes
-        {
-            read(now, inFlight: inFlight)
+        if now - lastReading.load(ordering: .relaxed) >= MemoryGuard.retryMilliseconds || hasFreed(use()) {
+            read(now, use: use)
         }
         reading.unlock()
         if take(bytes) { return true }
@@ -169,24 +175,36 @@ public final class MemoryGuard: Sendable {
         return true
     }
 
+    /// Whether so much was freed since the last reading that a new one is worth its while.
+    private func hasFreed(_ use: Use) -> Bool {
+        let grownSince = grown.load(ordering: .relaxed) &- grownAtReading.load(ordering: .relaxed)
+        let moreUsed = use.usedBytes &- usedAtReading.load(ordering: .relaxed)
+        return grownSince &- moreUsed >= MemoryGuard.freedBytes
+    }
+
     @inline(__always)
     private func take(_ bytes: Int) -> Bool {
         if isTripped { return false }
-        let now = grown.wrappingAdd(bytes, ordering: .relaxed).newValue
-        if now <= ceiling.load(ordering: .relaxed) { return true }
-        grown.wrappingSubtract(bytes, ordering: .relaxed)
-        return false
+        // Not added first and taken back: a reading that began in between would allow it to others.
+        var seen = grown.load(ordering: .relaxed)
+        while true {
+            let (wanted, overflows) = seen.addingReportingOverflow(bytes)
+            guard !overflows, wanted <= ceiling.load(ordering: .relaxed) else { return false }
+            let (won, now) = grown.weakCompareExchange(expected: seen, desired: wanted, ordering: .relaxed)
+            if won { return true }
+            seen = now
+        }
     }
 
     private func trip() {
         if !tripped.exchange(true, ordering: .relaxed) { tripping() }
     }
 
-    private func readIfOld(_ now: Int, inFlight: () -> Int) {
+    private func readIfOld(_ now: Int, use: () -> Use) {
         guard now - lastReading.load(ordering: .relaxed) >= policy.intervalMilliseconds else { return }
         guard !isReading.exchange(true, ordering: .acquiring) else { return }
         reading.lock()
-        read(now, inFlight: inFlight)
+        read(now, use: use)
         reading.unlock()
         isReading.store(false, ordering: .releasing)
     }
@@ -194,11 +212,12 @@ public final class MemoryGuard: Sendable {
     /// Reads what is available. The order matters: what is admitted from here on counts against this
     /// reading, whether the reading shows it already or not; what was admitted before is in flight when that
     /// is asked, or was touched before and so is shown.
-    private func read(_ now: Int, inFlight: () -> Int) {
+    private func read(_ now: Int, use: () -> Use) {
         let before = grown.load(ordering: .acquiring)
         grownAtReading.store(before, ordering: .relaxed)
         defer { lastReading.store(now, ordering: .relaxed) }
-        let inFlight = inFlight()
+        let use = use()
+        usedAtReading.store(use.usedBytes, ordering: .relaxed)
         guard let reading = available() else {
             // What cannot be read cannot be guarded: the quota still holds.
             lastAvailable.store(.min, ordering: .relaxed)
@@ -212,7 +231,7 @@ public final class MemoryGuard: Sendable {
         let isPressed = (reading.pressurePercent ?? 0) >= threshold
         pressed.store(isPressed, ordering: .relaxed)
         let spare = MemoryGuard.difference(
-            MemoryGuard.difference(reading.availableBytes, headroomBytes(isPressed)), inFlight)
+            MemoryGuard.difference(reading.availableBytes, headroomBytes(isPressed)), use.inFlightBytes)
         let (top, overflows) = before.addingReportingOverflow(spare)
         ceiling.store(overflows ? (spare > 0 ? .max : .min) : top, ordering: .relaxed)
         let wanted = isTripped ? policy.releaseBytes : 0

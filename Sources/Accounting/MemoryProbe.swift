@@ -1,6 +1,7 @@
 import Basics
 
-/// What the kernel's files say of memory: pure functions from their bytes, which may be malformed, to numbers.
+/// What the kernel's files say of memory: pure functions from their bytes, which may be malformed, to
+/// numbers.
 ///
 /// They work on the bytes as they were read: one look at the machine takes no memory, of which there may be
 /// none.

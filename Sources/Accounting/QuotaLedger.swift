@@ -58,7 +58,9 @@ public final class QuotaLedger: Sendable {
 
     /// Whether a pool may take `bytes` more for pieces of which only some are charged yet.
     public func admitsPage(of bytes: Int) -> Bool {
-        usedBytes + slack.bytes + bytes <= limitBytes + Slack.allowanceBytes
+        if usedBytes + slack.bytes + bytes <= limitBytes + Slack.allowanceBytes { return true }
+        refusals.bytes.add()
+        return false
     }
 
     public var usedBytes: Int { used.load(ordering: .relaxed) }
@@ -70,25 +72,27 @@ public final class QuotaLedger: Sendable {
     public var reservedBytes: Int { reserved.load(ordering: .relaxed) }
 
     /// What may be written now as far as the memory guard is concerned, in bytes.
-    public var admittedBytes: Int { memoryGuard?.admittedBytes { bytesInFlight(but: 0) } ?? .max }
+    public var admittedBytes: Int { memoryGuard?.admittedBytes { use(but: 0) } ?? .max }
 
     /// Has the memory guard look where its last look is an interval old.
     public func lookAtMemory() {
-        memoryGuard?.look { bytesInFlight(but: 0) }
+        memoryGuard?.look { use(but: 0) }
     }
 
-    /// What the whole mount has set aside for operations in flight, but for `own`.
-    private func bytesInFlight(but own: Int) -> Int {
+    /// What the whole mount uses and has set aside for operations in flight, but for `own`.
+    private func use(but own: Int) -> MemoryGuard.Use {
         var ledger = self
         while let parent = ledger.parent { ledger = parent }
-        return max(0, ledger.reservedBytes - own)
+        let inFlight = max(0, ledger.reservedBytes - own)
+        return MemoryGuard.Use(usedBytes: ledger.usedBytes - own, inFlightBytes: inFlight)
     }
 
     /// Sets `bytes` aside at every level, or changes nothing.
     ///
-    /// - Throws: `.noSpace` where the mount's limit refuses, `.diskQuotaExceeded` where a ledger below it
-    ///   does.
-    public func reserve(_ bytes: Int) throws(Errno) -> Reservation {
+    /// - Parameter unguarded: the memory guard is not asked.
+    /// - Throws: `.noSpace` where the mount's limit or the guard refuses, `.diskQuotaExceeded` where a ledger
+    ///   below it does.
+    public func reserve(_ bytes: Int, unguarded: Bool = false) throws(Errno) -> Reservation {
         precondition(bytes >= 0)
         var level: QuotaLedger? = self
         while let ledger = level {
@@ -98,7 +102,7 @@ public final class QuotaLedger: Sendable {
             }
             level = ledger.parent
         }
-        if let memoryGuard, bytes > 0, !memoryGuard.admit(bytes, inFlight: { bytesInFlight(but: bytes) }) {
+        if let memoryGuard, bytes > 0, !unguarded, !memoryGuard.admit(bytes, use: { use(but: bytes) }) {
             giveBack(bytes, below: nil)
             refusals.memoryGuard.add()
             throw .noSpace

@@ -7,6 +7,11 @@ public enum Thread {
         init(_ run: @escaping @Sendable () -> Void) { self.run = run }
     }
 
+    /// Lets this thread sleep.
+    public static func pause(microseconds: UInt32) {
+        usleep(microseconds)
+    }
+
     /// Runs `body` on a new thread that nobody joins: it ends when `body` does, or with the process.
     public static func start(_ body: @escaping @Sendable () -> Void) throws(Errno) {
         let box = unsafe Unmanaged.passRetained(Body(body))

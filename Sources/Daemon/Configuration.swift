@@ -82,11 +82,14 @@ public struct Configuration: Sendable {
         return tree
     }
 
+    /// Threads that serve requests. More than processors, as one may wait for a lock or for a forget.
+    static let workers = 4
+
     /// - Parameter path: the mountpoint, absolute and without links.
     public func mountOptions(at path: String) -> MountOptions {
         MountOptions(
             mountpoint: path, name: name, allowsOthers: allowsOthers, kernelOptions: kernelOptions,
-            workers: 4,
+            workers: Configuration.workers,
             spinMicroseconds: 50, usesDirectIO: storage.kind == .sequential, debug: false)
     }
 }

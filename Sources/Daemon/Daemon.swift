@@ -93,7 +93,9 @@ final class RunningMount: Sendable {
                 .usage, "--size: \(limit) does not hold even the root directory (\(reason)): use more")
         }
         do throws(SessionError) {
-            session = try Session(serving: TreeServer(tree), configuration.mountOptions(at: path))
+            session = try Session(
+                serving: TreeServer(tree, waiters: Configuration.workers - 1),
+                configuration.mountOptions(at: path))
             try session.mount()
         } catch {
             throw Failure(.mountFailed, "\(error)")

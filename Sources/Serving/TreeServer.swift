@@ -8,9 +8,13 @@ public import Tree
 /// requests will be counted here.
 public final class TreeServer: FileOperations {
     private let tree: Tree
+    private let patience: ForgetPatience
 
-    public init(_ tree: Tree) {
+    /// - Parameter waiters: how many requests may wait at once for the kernel's forgets: one less than there
+    ///   are threads that serve, or 0 where no kernel asks.
+    public init(_ tree: Tree, waiters: Int = 0) {
         self.tree = tree
+        patience = ForgetPatience(with: tree, waitersLimit: waiters)
     }
 
     public func lookup(_ name: RawSpan, in parent: NodeID) throws(Errno) -> Entry {
@@ -26,7 +30,9 @@ public final class TreeServer: FileOperations {
     }
 
     public func setAttributes(_ changes: AttributeChanges, of node: NodeID) throws(Errno) -> Attributes {
-        try tree.setAttributes(changes, of: node)
+        try patience.withRetries { () throws(Errno) in
+            try tree.setAttributes(changes, of: node)
+        }
     }
 
     public func readLink(_ node: NodeID, _ body: (RawSpan) -> Void) throws(Errno) {
@@ -36,33 +42,45 @@ public final class TreeServer: FileOperations {
     public func makeNode(
         _ name: RawSpan, in parent: NodeID, mode: UInt32, device: UInt32, by caller: Caller
     ) throws(Errno) -> Entry {
-        try tree.makeNode(name, in: parent, mode: mode, device: device, by: caller)
+        try patience.withRetries { () throws(Errno) in
+            try tree.makeNode(name, in: parent, mode: mode, device: device, by: caller)
+        }
     }
 
     public func makeDirectory(
         _ name: RawSpan, in parent: NodeID, mode: UInt32, by caller: Caller
     ) throws(Errno) -> Entry {
-        try tree.makeDirectory(name, in: parent, mode: mode, by: caller)
+        try patience.withRetries { () throws(Errno) in
+            try tree.makeDirectory(name, in: parent, mode: mode, by: caller)
+        }
     }
 
     public func makeSymlink(
         _ name: RawSpan, in parent: NodeID, to target: RawSpan, by caller: Caller
     ) throws(Errno) -> Entry {
-        try tree.makeSymlink(name, in: parent, to: target, by: caller)
+        try patience.withRetries { () throws(Errno) in
+            try tree.makeSymlink(name, in: parent, to: target, by: caller)
+        }
     }
 
     public func create(
         _ name: RawSpan, in parent: NodeID, mode: UInt32, exclusive: Bool, by caller: Caller
     ) throws(Errno) -> Entry {
-        try tree.create(name, in: parent, mode: mode, exclusive: exclusive, by: caller)
+        try patience.withRetries { () throws(Errno) in
+            try tree.create(name, in: parent, mode: mode, exclusive: exclusive, by: caller)
+        }
     }
 
     public func makeTemporary(in parent: NodeID, mode: UInt32, by caller: Caller) throws(Errno) -> Entry {
-        try tree.makeTemporary(in: parent, mode: mode, by: caller)
+        try patience.withRetries { () throws(Errno) in
+            try tree.makeTemporary(in: parent, mode: mode, by: caller)
+        }
     }
 
     public func link(_ node: NodeID, as name: RawSpan, in parent: NodeID) throws(Errno) -> Entry {
-        try tree.link(node, as: name, in: parent)
+        try patience.withRetries { () throws(Errno) in
+            try tree.link(node, as: name, in: parent)
+        }
     }
 
     public func unlink(_ name: RawSpan, in parent: NodeID) throws(Errno) {
@@ -77,7 +95,9 @@ public final class TreeServer: FileOperations {
         _ name: RawSpan, in parent: NodeID, to newName: RawSpan, in newParent: NodeID, flags: RenameFlags,
         by caller: Caller
     ) throws(Errno) {
-        try tree.rename(name, in: parent, to: newName, in: newParent, flags: flags, by: caller)
+        try patience.withRetries { () throws(Errno) in
+            try tree.rename(name, in: parent, to: newName, in: newParent, flags: flags, by: caller)
+        }
     }
 
     public func read(
@@ -89,11 +109,15 @@ public final class TreeServer: FileOperations {
     public func write(
         _ bytes: RawSpan, to node: NodeID, at offset: Int64, droppingPrivileges: Bool
     ) throws(Errno) -> Int {
-        try tree.write(bytes, to: node, at: offset, droppingPrivileges: droppingPrivileges)
+        try patience.withRetries { () throws(Errno) in
+            try tree.write(bytes, to: node, at: offset, droppingPrivileges: droppingPrivileges)
+        }
     }
 
     public func allocate(_ node: NodeID, mode: AllocationMode, offset: Int64, count: Int64) throws(Errno) {
-        try tree.allocate(node, mode: mode, offset: offset, count: count)
+        try patience.withRetries { () throws(Errno) in
+            try tree.allocate(node, mode: mode, offset: offset, count: count)
+        }
     }
 
     public func seek(_ node: NodeID, from offset: Int64, to kind: SparseSeek) throws(Errno) -> Int64 {
@@ -103,7 +127,9 @@ public final class TreeServer: FileOperations {
     public func copyRange(
         from source: NodeID, at sourceOffset: Int64, to target: NodeID, at targetOffset: Int64, count: Int
     ) throws(Errno) -> Int {
-        try tree.copyRange(from: source, at: sourceOffset, to: target, at: targetOffset, count: count)
+        try patience.withRetries { () throws(Errno) in
+            try tree.copyRange(from: source, at: sourceOffset, to: target, at: targetOffset, count: count)
+        }
     }
 
     public func list(
@@ -120,7 +146,9 @@ public final class TreeServer: FileOperations {
     public func setExtendedAttribute(
         _ name: RawSpan, of node: NodeID, to value: RawSpan, _ setting: AttributeSetting, by caller: Caller
     ) throws(Errno) {
-        try tree.setExtendedAttribute(name, of: node, to: value, setting, by: caller)
+        try patience.withRetries { () throws(Errno) in
+            try tree.setExtendedAttribute(name, of: node, to: value, setting, by: caller)
+        }
     }
 
     public func extendedAttribute(

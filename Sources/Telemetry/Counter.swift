@@ -1,6 +1,6 @@
 import Synchronization
 
-/// A number that only grows, added to by any thread without a lock.
+/// A number that any thread adds to without a lock.
 ///
 /// Relaxed: a counter orders nothing else.
 public final class Counter: Sendable {

@@ -88,7 +88,8 @@ extension Tree {
         return try table.attributes(of: node, in: memory)
     }
 
-    /// As tmpfs: a truncation to the size that a file has already changes no time.
+    /// Both times change even where the size stays: O_TRUNC of an empty file must be seen, and the kernel
+    /// does not say which of truncate(2), ftruncate(2) and open(2) asks.
     private func resize(_ state: inout Inode.State, to size: Int64, _ now: Timestamp) throws(Errno) {
         guard size >= 0 else { throw .invalidArgument }
         try storing { () throws(Errno) in
@@ -100,7 +101,7 @@ extension Tree {
                 }
             }
         }
-        if size != state.size { state.touch(now) }
+        state.touch(now)
         state.size = size
     }
 

@@ -55,6 +55,7 @@ public final class Tree: Sendable {
     let orphanBytes = Atomic<Int>(0)
     /// What the limit may be raised to, in bytes: there are addresses for so much.
     private let largestLimitBytes: Int
+    private let ended = Atomic<Int>(0)
 
     /// The longest that a file can be: the kernel's own bound for offsets.
     static let largestFileBytes = Int64.max
@@ -71,7 +72,8 @@ public final class Tree: Sendable {
         // No address would name what is above, not even with a row of free ones for each use.
         largestLimitBytes = min(
             max(configuration.limits.bytes, configuration.largestLimitBytes, 1 << 34), 1 << 44)
-        // Addresses cost nothing: four times the limit, so that scattered use always finds a row of free ones.
+        // Addresses cost nothing: four times the limit, so that scattered use always finds a row of free
+        // ones.
         let addressBytes = min(largestLimitBytes * 4, 1 << 44)
         memory = try Memory(
             policy: configuration.storage, ledger: ledger, addressBytes: addressBytes,
@@ -89,7 +91,8 @@ public final class Tree: Sendable {
         _ table: InodeTable, _ allocation: inout InodeTable.Allocation
     ) throws(Errno) -> NodeID {
         let node = try budget.reserve()
-        let reservation = try ledger.reserve(InodeTable.slotCost)
+        // A root there is also where memory is short: what is short now may not be later.
+        let reservation = try ledger.reserve(InodeTable.slotCost, unguarded: true)
         var charge = Charge(to: ledger)
         reservation.commit(into: &charge, data: 0, metadata: InodeTable.slotCost)
         let now = Timestamp32(configuration.clock.now())
@@ -195,5 +198,34 @@ public final class Tree: Sendable {
         }
         inode.state.free(in: memory)
         budget.giveBack()
+        ended.wrappingAdd(1, ordering: .releasing)
+    }
+
+    /// How many nodes have ended since the start.
+    public var endedNodes: Int { ended.load(ordering: .acquiring) }
+
+    /// Whether there are nodes without a name, which end when the kernel forgets them.
+    public var hasOrphans: Bool { orphanBytes.load(ordering: .relaxed) > 0 }
+
+    /// Whether `error` may be one of the limits' refusals.
+    public func isRefusal(_ error: Errno) -> Bool {
+        error == .noSpace || error == .diskQuotaExceeded || error == configuration.limits.nodeLimitErrno
+    }
+
+    /// Takes a refusal out of the counts: the operation was tried again and nobody has seen it fail.
+    public func withdrawRefusal(_ error: Errno) {
+        // Where the node limit shares its errno with another limit, the one that is reached is meant: a node
+        // less than the limit, as one has ended since.
+        let isAlone = error != .noSpace && error != .diskQuotaExceeded
+        let isReached = budget.limit.map { budget.usedNodes + 1 >= $0 } ?? false
+        if error == configuration.limits.nodeLimitErrno, isAlone || isReached {
+            refusals.nodes.add(-1)
+        } else if error == .noSpace {
+            // The guard also refuses a large request without being tripped.
+            let isGuards = configuration.memoryGuard?.isTripped == true || refusals.bytes.value == 0
+            (isGuards ? refusals.memoryGuard : refusals.bytes).add(-1)
+        } else {
+            refusals.directory.add(-1)
+        }
     }
 }

@@ -120,11 +120,12 @@ struct GuardTests {
     @Test("freed memory counts at once for who would be refused")
     func churn() {
         let (ledger, _) = ledger()
+        machine.follow(ledger)
         for _ in 0..<20 {
             var charge = Charge(to: ledger)
             #expect(grow(ledger, 50, into: &charge))
         }
-        #expect(refusals.memoryGuard.value == 0)
+        #expect(refusals.memoryGuard.value == 0 && machine.count < 30)
     }
 
     @Test("what others have reserved and not yet touched is subtracted from a reading")

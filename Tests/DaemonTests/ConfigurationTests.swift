@@ -85,7 +85,7 @@ struct ConfigurationTests {
     func refusals() {
         #expect(faults("suid", user: 1000).count == 1)
         #expect(faults("io=memory").isEmpty && faults("io=auto").isEmpty)
-        #expect(faults("io=strict").first?.contains("not built into this version") == true)
+        #expect(faults("io=strict").first?.contains("not in this version") == true)
         #expect(faults("io=fast").first?.contains("no engine") == true)
         let error = #expect(throws: ConfigurationError.self) { try configuration("io=strict") }
         #expect(error?.status == .mountFailed)

@@ -129,7 +129,11 @@ package final class MountFixture {
         defer { _ = Glibc.close(child) }
         let deadline = time(nil) + seconds
         while true {
-            if let found = try minor(of: path, in: Program.everything(in: table)) { return found }
+            if let found = try minor(of: path, in: Program.everything(in: table)) {
+                // The kernel asks for this only once the daemon serves, and then its control socket is there.
+                _ = try Kernel.stat(path)
+                return found
+            }
             let left = deadline - time(nil)
             if left <= 0 { throw Failure(description: "no mount within \(seconds) s") }
             var events = [
