@@ -15,6 +15,8 @@ public struct TreeConfiguration: Sendable {
     public var clock: Clock
     /// nil: nothing but the limits refuses.
     public var memoryGuard: MemoryGuard?
+    /// What the limit may be raised to while the tree lives, in bytes; at least 16 GiB, and the limit.
+    public var largestLimitBytes = 0
     /// How many bits of a name's hash count: a test takes fewer, so that names collide.
     public var nameHashBits = NameMap.hashBits
 
@@ -51,6 +53,8 @@ public final class Tree: Sendable {
     let namespace: Lock<InodeTable.Allocation>
     /// What nodes without a name keep, in bytes.
     let orphanBytes = Atomic<Int>(0)
+    /// What the limit may be raised to, in bytes: there are addresses for so much.
+    private let largestLimitBytes: Int
     private let ended = Atomic<Int>(0)
 
     /// The longest that a file can be: the kernel's own bound for offsets.
@@ -65,7 +69,12 @@ public final class Tree: Sendable {
         budget = NodeBudget(
             limit: configuration.limits.nodes, refusing: configuration.limits.nodeLimitErrno,
             refusals: refusals)
-        let addressBytes = Tree.addressBytes(for: configuration.limits)
+        // No address would name what is above, not even with a row of free ones for each use.
+        largestLimitBytes = min(
+            max(configuration.limits.bytes, configuration.largestLimitBytes, 1 << 34), 1 << 44)
+        // Addresses cost nothing: four times the limit, so that scattered use always finds a row of free
+        // ones.
+        let addressBytes = min(largestLimitBytes * 4, 1 << 44)
         memory = try Memory(
             policy: configuration.storage, ledger: ledger, addressBytes: addressBytes,
             nameHashBits: configuration.nameHashBits)
@@ -77,17 +86,13 @@ public final class Tree: Sendable {
         namespace = Lock(allocation)
     }
 
-    /// Addresses cost nothing: four times the limit, so that scattered use always finds a row of free ones.
-    private static func addressBytes(for limits: Limits) -> Int {
-        min(max(limits.bytes, 1 << 34) * 4, 1 << 44)
-    }
-
     private static func makeRoot(
         _ configuration: TreeConfiguration, _ memory: Memory, _ ledger: QuotaLedger, _ budget: NodeBudget,
         _ table: InodeTable, _ allocation: inout InodeTable.Allocation
     ) throws(Errno) -> NodeID {
         let node = try budget.reserve()
-        let reservation = try ledger.reserve(InodeTable.slotCost)
+        // A root there is also where memory is short: what is short now may not be later.
+        let reservation = try ledger.reserve(InodeTable.slotCost, unguarded: true)
         var charge = Charge(to: ledger)
         reservation.commit(into: &charge, data: 0, metadata: InodeTable.slotCost)
         let now = Timestamp32(configuration.clock.now())
@@ -108,7 +113,9 @@ public final class Tree: Sendable {
         var usage = Usage()
         usage.limitBytes = ledger.limitBytes
         // Memory that is held for nobody is used all the same, above a small allowance.
-        usage.usedBytes = min(ledger.limitBytes, ledger.usedBytes + ledger.slack.excessBytes)
+        // While a limit drains more may be used than it says.
+        let used = ledger.usedBytes
+        usage.usedBytes = max(used, min(ledger.limitBytes, used + ledger.slack.excessBytes))
         usage.dataBytes = ledger.dataBytes
         usage.metadataBytes = usage.usedBytes - usage.dataBytes
         usage.peakBytes = max(usage.usedBytes, ledger.peakBytes)
@@ -130,7 +137,7 @@ public final class Tree: Sendable {
         _ = try table.attributes(of: node, in: memory)
         let usage = usage
         let unused = max(0, usage.limitBytes - usage.usedBytes)
-        let free = min(unused, configuration.memoryGuard?.admittedBytes ?? .max)
+        let free = min(unused, ledger.admittedBytes)
         // Without a node limit the bytes bound the nodes: an empty file with a short name.
         let freeNodes = usage.maxNodes.map { max(0, $0 - usage.nodes) } ?? unused / (InodeTable.slotCost + 64)
         return FilesystemStatistics(
@@ -139,10 +146,16 @@ public final class Tree: Sendable {
             freeNodes: UInt64(freeNodes))
     }
 
+    /// Has the memory guard look where its last look is an interval old, so that what it says is of now.
+    public func lookAtMemory() {
+        ledger.lookAtMemory()
+    }
+
     /// Why limits were not changed.
     public enum ResizeRefusal: Error, Sendable, Hashable {
         case bytesBelowUse(usedBytes: Int)
         case nodesBelowUse(usedNodes: Int)
+        case bytesBeyondAddresses(largestBytes: Int)
     }
 
     /// Changes the limits of the living tree, both or none; nil leaves one as it is.
@@ -151,6 +164,9 @@ public final class Tree: Sendable {
     /// fallen.
     public func setLimits(bytes: Int?, nodes: Int?, draining: Bool) throws(ResizeRefusal) {
         let oldBytes = ledger.limitBytes
+        if let bytes, bytes > max(oldBytes, largestLimitBytes) {
+            throw .bytesBeyondAddresses(largestBytes: largestLimitBytes)
+        }
         if let bytes, !ledger.setLimit(bytes, draining: draining) {
             throw .bytesBelowUse(usedBytes: ledger.usedBytes)
         }
@@ -211,7 +227,9 @@ public final class Tree: Sendable {
         if error == configuration.limits.nodeLimitErrno, isAlone || isReached {
             refusals.nodes.add(-1)
         } else if error == .noSpace {
-            (configuration.memoryGuard?.isTripped == true ? refusals.memoryGuard : refusals.bytes).add(-1)
+            // The guard also refuses a large request without being tripped.
+            let isGuards = configuration.memoryGuard?.isTripped == true || refusals.bytes.value == 0
+            (isGuards ? refusals.memoryGuard : refusals.bytes).add(-1)
         } else {
             refusals.directory.add(-1)
         }
