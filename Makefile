@@ -13,7 +13,7 @@ BUILD_PACKAGES := fuse3 libfuse3-dev pkg-config
 TEST_PACKAGES := acl attr gcc git python3-venv rsync sqlite3 tar
 
 .DEFAULT_GOAL := help
-.PHONY: help build bench oom demo check test fmt lint install uninstall clean
+.PHONY: help build bench bound oom demo check test fmt lint install uninstall clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -31,10 +31,15 @@ oom: build ## real cgroups: refused in time here, killed on tmpfs; needs root
 demo: build ## mount 64 MiB, fill it, see the refusal, clean up
 	Tests/demo.sh $(RELEASE_PROGRAM)
 
-check: ## everything CI runs: format lint, build with import check, all tests
+bound: build ## show that memory stays bounded; QUICK=1 for a scaled form of some minutes
+	$(SWIFT) build $(RELEASE_FLAGS) --product dmemfs-bound
+	.build/release/dmemfs-bound $(if $(QUICK),--quick)
+
+check: ## everything CI runs: format lint, build with import check, the canary, all tests
 	@Tests/packages.sh $(BUILD_PACKAGES) $(TEST_PACKAGES)
 	$(MAKE) lint
 	$(SWIFT) build --build-tests --explicit-target-dependency-import-check error
+	Tests/canary.sh
 	$(SWIFT) test --disable-xctest
 
 test: ## all tests

@@ -86,6 +86,13 @@ let package = Package(
                 "Tree", "Storage", "Accounting", "Fuse", "CFuseShim", "Serving", "Basics", "CLinux", system,
             ],
             path: "Tests/Support", swiftSettings: strict),
+        // Runs the patterns whose memory must stay bounded: `make bound`.
+        .executableTarget(
+            name: "dmemfs-bound",
+            dependencies: [
+                "Support", "Control", "Tree", "Storage", "Accounting", "Basics", "CLinux", system,
+            ],
+            path: "Tests/Bound", swiftSettings: strict),
         test("AccountingTests", ["Accounting", "Telemetry", "Basics", system]),
         test("StorageTests", ["Storage", "Accounting", "Basics", system]),
         test("TreeTests", ["Serving", "Tree", "Storage", "Accounting", "Basics", "CLinux", system]),

@@ -22,11 +22,13 @@ public final class QuotaLedger: Sendable {
     public let slack: Slack
     /// Asked before anything grows; of the mount, whatever the level. nil for no guard.
     private let memoryGuard: MemoryGuard?
+    /// What a test lets fail, here and where memory is taken; nil on a mount.
+    public let faults: FaultPlan?
 
     /// - Parameter limitBytes: in bytes, above 0.
     public init(
         limitBytes: Int, parent: QuotaLedger? = nil, refusals: RefusalCounts = RefusalCounts(),
-        guardedBy memoryGuard: MemoryGuard? = nil
+        guardedBy memoryGuard: MemoryGuard? = nil, faults: FaultPlan? = nil
     ) {
         precondition(limitBytes > 0)
         limit = Atomic(limitBytes)
@@ -34,6 +36,7 @@ public final class QuotaLedger: Sendable {
         self.refusals = refusals
         slack = parent?.slack ?? Slack()
         self.memoryGuard = parent?.memoryGuard ?? memoryGuard
+        self.faults = faults ?? parent?.faults
     }
 
     /// The most that may be used, in bytes.
@@ -56,7 +59,9 @@ public final class QuotaLedger: Sendable {
         return true
     }
 
-    /// Whether a pool may take `bytes` more for pieces of which only some are charged yet.
+    /// Whether a pool may take `bytes` more of which nothing is charged yet: 0 for what has been reserved.
+    ///
+    /// Everything that takes memory asks, whole pages too: what is held for nobody lies beside them.
     public func admitsPage(of bytes: Int) -> Bool {
         if usedBytes + slack.bytes + bytes <= limitBytes + Slack.allowanceBytes { return true }
         refusals.bytes.add()
@@ -94,6 +99,7 @@ public final class QuotaLedger: Sendable {
     ///   below it does.
     public func reserve(_ bytes: Int, unguarded: Bool = false) throws(Errno) -> Reservation {
         precondition(bytes >= 0)
+        if let faults, bytes > 0, faults.strikes(.reservation) { throw refuse() }
         var level: QuotaLedger? = self
         while let ledger = level {
             guard ledger.take(bytes) else {

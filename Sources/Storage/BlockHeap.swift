@@ -96,6 +96,7 @@ import Basics
     }
 
     private mutating func allocateLarge(_ bytes: Int) throws(Errno) -> UInt64 {
+        guard admitsPage(0) else { throw .noSpace }
         let run = try arena.takeExactly((bytes + PageArena.pageBytes - 1) / PageArena.pageBytes)
         do {
             try pages.makeUsable(through: (Int(run.first) + 1) * MemoryLayout<Page>.stride)

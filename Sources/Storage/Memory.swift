@@ -25,7 +25,8 @@ import Glibc
     static let zeroBytes = 1 << 20
     /// Which bits of a name's hash count. A test takes fewer, so that names collide.
     let nameHashMask: UInt64
-    private let slack: Slack
+    private let ledger: QuotaLedger
+    private var slack: Slack { ledger.slack }
 
     /// - Parameters:
     ///   - ledger: the mount's; it is told of the slack, and says whether it may grow.
@@ -42,7 +43,7 @@ import Glibc
         var zeros = try ReservedMemory(bytes: Memory.zeroBytes)
         try zeros.makeUsable(through: Memory.zeroBytes)
         self.policy = policy
-        slack = ledger.slack
+        self.ledger = ledger
         unsafe pageBase = arena.address(of: 0)
         unsafe blockBase = heap.address(0)
         unsafe blockPages = heap.page(0)
@@ -76,6 +77,7 @@ import Glibc
     }
 
     func allocate(_ bytes: Int) throws(Errno) -> SpareBlock {
+        if let faults = ledger.faults, faults.strikes(.block) { throw .noSpace }
         let location = try blocks.withLock { (heap) throws(Errno) in
             let before = heap.slackBytes
             let location = try heap.allocate(bytes)
@@ -106,7 +108,9 @@ import Glibc
     /// touching cannot.
     func takePages(_ count: Int) throws(Errno) -> PageStash {
         var stash = PageStash(of: self)
+        guard count == 0 || ledger.admitsPage(of: 0) else { throw .noSpace }
         while stash.count < count {
+            if let faults = ledger.faults, faults.strikes(.pages) { throw .noSpace }
             let missing = count - stash.count
             let run = try pages.withLock { (arena) throws(Errno) in try arena.takeRun(upTo: missing) }
             stash.add(run)

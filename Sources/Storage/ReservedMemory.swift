@@ -16,26 +16,38 @@ import Glibc
     public let reservedBytes: Int
     private var usableBytes = 0
 
-    /// Reserves up to `bytes`; where the address space is limited, the half, a quarter, and so on down to one
-    /// step.
+    /// Reserves at least `bytes`, rounded to pages.
     ///
-    /// - Throws: `.noSpace` where not even that is to be had.
+    /// - Throws: `.noSpace` where there are not as many addresses in a row.
     public init(bytes: Int) throws(Errno) {
-        var wanted = max(ReservedMemory.roundedToStep(bytes), ReservedMemory.stepBytes)
-        while true {
-            let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
-            if let mapped = unsafe mmap(nil, wanted, PROT_NONE, flags, -1, 0), unsafe mapped != MAP_FAILED {
-                unsafe base = mapped
-                reservedBytes = wanted
-                // Huge pages would make resident what nobody has charged; and a core would hold every user's
-                // files.
-                unsafe madvise(mapped, wanted, MADV_NOHUGEPAGE)
-                unsafe madvise(mapped, wanted, MADV_DONTDUMP)
-                return
+        let page = ReservedMemory.operatingSystemPageBytes
+        let wanted = max((bytes + page - 1) / page * page, page)
+        guard let mapped = unsafe ReservedMemory.map(wanted) else { throw .noSpace }
+        unsafe base = mapped
+        reservedBytes = wanted
+        // Huge pages would make resident what nobody has charged; and a core would hold every user's files.
+        unsafe madvise(mapped, wanted, MADV_NOHUGEPAGE)
+        unsafe madvise(mapped, wanted, MADV_DONTDUMP)
+    }
+
+    private static func map(_ bytes: Int) -> UnsafeMutableRawPointer? {
+        let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
+        let mapped = unsafe mmap(nil, bytes, PROT_NONE, flags, -1, 0)
+        return unsafe mapped == MAP_FAILED ? nil : mapped
+    }
+
+    /// How many addresses in a row could be reserved now: `bytes`, or where the address space is limited the
+    /// half of it, a quarter, and so on.
+    public static func obtainable(upTo bytes: Int) -> Int {
+        var wanted = bytes
+        while wanted > 0 {
+            if let mapped = unsafe map(wanted) {
+                unsafe munmap(mapped, wanted)
+                return wanted
             }
-            guard wanted > ReservedMemory.stepBytes else { throw .noSpace }
-            wanted = max(ReservedMemory.roundedToStep(wanted / 2), ReservedMemory.stepBytes)
+            wanted /= 2
         }
+        return 0
     }
 
     deinit {

@@ -53,6 +53,7 @@ import Synchronization
         fileprivate mutating func takeSlot() throws(Errno) -> Int {
             let range = try taken.takeRun(upTo: 1)
             do throws(Errno) {
+                if let faults = ledger.faults, faults.strikes(.slot) { throw .noSpace }
                 try memory.makeUsable(through: range.upperBound * MemoryLayout<Inode>.stride)
                 try groupUse.makeUsable(through: (range.lowerBound / InodeTable.groupSlots + 1) * 2)
                 let isFirst = unsafe use(of: range.lowerBound).pointee == 0

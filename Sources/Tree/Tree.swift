@@ -19,6 +19,8 @@ public struct TreeConfiguration: Sendable {
     public var largestLimitBytes = 0
     /// How many bits of a name's hash count: a test takes fewer, so that names collide.
     public var nameHashBits = NameMap.hashBits
+    /// What a test lets fail; nil: nothing.
+    public var faults: FaultPlan?
 
     public init(
         limits: Limits, storage: StoragePolicy = StoragePolicy(), rootMode: UInt32 = 0o1777,
@@ -65,16 +67,15 @@ public final class Tree: Sendable {
         self.configuration = configuration
         refusals = RefusalCounts()
         ledger = QuotaLedger(
-            limitBytes: configuration.limits.bytes, refusals: refusals, guardedBy: configuration.memoryGuard)
+            limitBytes: configuration.limits.bytes, refusals: refusals, guardedBy: configuration.memoryGuard,
+            faults: configuration.faults)
         budget = NodeBudget(
             limit: configuration.limits.nodes, refusing: configuration.limits.nodeLimitErrno,
             refusals: refusals)
         // No address would name what is above, not even with a row of free ones for each use.
         largestLimitBytes = min(
             max(configuration.limits.bytes, configuration.largestLimitBytes, 1 << 34), 1 << 44)
-        // Addresses cost nothing: four times the limit, so that scattered use always finds a row of free
-        // ones.
-        let addressBytes = min(largestLimitBytes * 4, 1 << 44)
+        let addressBytes = Tree.addressBytes(for: largestLimitBytes)
         memory = try Memory(
             policy: configuration.storage, ledger: ledger, addressBytes: addressBytes,
             nameHashBits: configuration.nameHashBits)
@@ -84,6 +85,16 @@ public final class Tree: Sendable {
         precondition(root == .root, "the first node is not the root")
         self.table = table
         namespace = Lock(allocation)
+    }
+
+    /// Addresses cost nothing: four times the limit, so that scattered use always finds a row of free ones.
+    ///
+    /// Three ranges of that size are reserved. Where the address space is limited they are a share of what
+    /// is left, so that threads and the runtime find room too; what does not fit into them is refused.
+    private static func addressBytes(for largestLimitBytes: Int) -> Int {
+        let wanted = min(largestLimitBytes * 4, 1 << 44)
+        let obtainable = ReservedMemory.obtainable(upTo: wanted * 4)
+        return obtainable == wanted * 4 ? wanted : obtainable / 6
     }
 
     private static func makeRoot(
@@ -112,6 +123,7 @@ public final class Tree: Sendable {
     public var usage: Usage {
         var usage = Usage()
         usage.limitBytes = ledger.limitBytes
+        usage.chargedBytes = ledger.usedBytes
         // Memory that is held for nobody is used all the same, above a small allowance.
         // While a limit drains more may be used than it says.
         let used = ledger.usedBytes

@@ -4,6 +4,8 @@ public struct Usage: Hashable, Sendable {
     public var limitBytes = 0
     /// `dataBytes + metadataBytes`; above `limitBytes` only while a lowered limit drains.
     public var usedBytes = 0
+    /// `usedBytes` without the memory that is held for nobody: the sum of all charges and reservations.
+    public var chargedBytes = 0
     public var dataBytes = 0
     public var metadataBytes = 0
     /// The highest `usedBytes` since the start.

@@ -37,10 +37,13 @@ package final class MountFixture {
     }
 
     /// Mounts with these arguments and returns when the kernel has the mount.
-    package init(_ arguments: [String], seconds: Int = 300) throws {
+    ///
+    /// - Parameter preparation: what a shell does before it becomes the daemon.
+    package init(_ arguments: [String], seconds: Int = 300, after preparation: String? = nil) throws {
         path = try PlainDirectory.makeTemporary(below: "/tmp")
         log = try Program.temporaryFile()
-        let command = [try Self.program(), "mount", "-f"] + arguments + ["\(path)"]
+        var command = [try Self.program(), "mount", "-f"] + arguments + ["\(path)"]
+        if let preparation { command = ["sh", "-c", "\(preparation) && exec \"$@\"", "sh"] + command }
         process = try Program.start(command, in: "/", output: log)
         do {
             connection = try Self.awaitMount(at: path, by: process, seconds: 20)
