@@ -75,6 +75,11 @@ let package = Package(
                 "Daemon", "Control", "Storage", "Accounting", "Basics", "CLinux", arguments, logging, system,
             ],
             swiftSettings: strict),
+        // Measurements, one file each.
+        .executableTarget(
+            name: "dmemfs-bench",
+            dependencies: ["Daemon", "Tree", "Storage", "Accounting", "Basics", arguments, system],
+            swiftSettings: strict),
         .target(
             name: "Support",
             dependencies: [

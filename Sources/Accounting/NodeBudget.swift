@@ -4,7 +4,8 @@ import Telemetry
 
 /// Who may have how many nodes: files, directories, symlinks, devices, pipes and sockets each count one.
 ///
-/// Invariant: `used <= limit`. Atomics without a lock, relaxed as in `QuotaLedger`.
+/// Invariant: `used <= limit`, but for a limit that was lowered to drain. Atomics without a lock, ordered as
+/// in `QuotaLedger`.
 public final class NodeBudget: Sendable {
     /// `Int.max`: only the bytes bound the nodes.
     private let most: Atomic<Int>
@@ -26,6 +27,7 @@ public final class NodeBudget: Sendable {
 
     /// Sets the limit while the mount is in use, under the same rule as `QuotaLedger.setLimit`.
     public func setLimit(_ nodes: Int?, draining: Bool) -> Bool {
+        if !draining, usedNodes > nodes ?? .max { return false }
         let before = most.exchange(nodes ?? .max, ordering: .sequentiallyConsistent)
         if !draining, used.load(ordering: .sequentiallyConsistent) > nodes ?? .max {
             most.store(before, ordering: .sequentiallyConsistent)
@@ -38,17 +40,20 @@ public final class NodeBudget: Sendable {
 
     /// Sets one node aside, or throws the mount's node-limit errno and changes nothing.
     public func reserve() throws(Errno) -> NodeReservation {
-        let most = most.load(ordering: .relaxed)
         var seen = used.load(ordering: .relaxed)
-        while true {
-            guard seen < most else {
-                refusals.nodes.add()
-                throw refusalErrno
+        while seen < most.load(ordering: .relaxed) {
+            let (won, now) = used.weakCompareExchange(
+                expected: seen, desired: seen + 1, ordering: .sequentiallyConsistent)
+            if won {
+                // The limit may have been lowered since it was read, as in `QuotaLedger`.
+                if seen < most.load(ordering: .sequentiallyConsistent) { return NodeReservation(of: self) }
+                giveBack()
+                break
             }
-            let (won, now) = used.weakCompareExchange(expected: seen, desired: seen + 1, ordering: .relaxed)
-            if won { return NodeReservation(of: self) }
             seen = now
         }
+        refusals.nodes.add()
+        throw refusalErrno
     }
 
     /// A node that had been committed is gone.

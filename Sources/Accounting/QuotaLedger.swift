@@ -5,9 +5,10 @@ import Telemetry
 /// Who may have how many bytes: a limit and what is in use of it, with an optional ledger above that must
 /// agree.
 ///
-/// Invariant: `used <= limit` at every moment, at every level; `used` is the sum of all charges and
-/// reservations. All operations are atomics without a lock. They are relaxed because the counters publish no
-/// other memory: what was paid for is published by the lock of the inode that owns it.
+/// Invariant: `used <= limit` at every moment, at every level, but for a limit that was lowered to drain;
+/// `used` is the sum of all charges and reservations. All operations are atomics without a lock. They are
+/// relaxed because the counters publish no other memory: what was paid for is published by the lock of the
+/// inode that owns it. Only the limit and what is used meet in an order that all agree on.
 public final class QuotaLedger: Sendable {
     /// The mount's ledger for a directory's, nil for the mount's own.
     public let parent: QuotaLedger?
@@ -19,7 +20,7 @@ public final class QuotaLedger: Sendable {
     private let refusals: RefusalCounts
     /// Of the mount, whatever the level.
     public let slack: Slack
-    /// Asked before anything grows, on the mount's level; nil for no guard.
+    /// Asked before anything grows; of the mount, whatever the level. nil for no guard.
     private let memoryGuard: MemoryGuard?
     /// What a test lets fail, here and where memory is taken; nil on a mount.
     public let faults: FaultPlan?
@@ -34,7 +35,7 @@ public final class QuotaLedger: Sendable {
         self.parent = parent
         self.refusals = refusals
         slack = parent?.slack ?? Slack()
-        self.memoryGuard = memoryGuard
+        self.memoryGuard = parent?.memoryGuard ?? memoryGuard
         self.faults = faults ?? parent?.faults
     }
 
@@ -47,8 +48,10 @@ public final class QuotaLedger: Sendable {
     /// below it. Returns whether it was set.
     public func setLimit(_ bytes: Int, draining: Bool) -> Bool {
         precondition(bytes > 0)
+        // A limit that is plainly too low is not even set for a moment, in which others would be refused.
+        if !draining, usedBytes > bytes { return false }
         let before = limit.exchange(bytes, ordering: .sequentiallyConsistent)
-        // Set first and look then: what is reserved in between has seen the new limit.
+        // Set first and look then, as `take` takes first and looks then: one of the two sees the other.
         if !draining, used.load(ordering: .sequentiallyConsistent) > bytes {
             limit.store(before, ordering: .sequentiallyConsistent)
             return false
@@ -73,11 +76,28 @@ public final class QuotaLedger: Sendable {
     /// The part of `usedBytes` that is set aside for operations in flight.
     public var reservedBytes: Int { reserved.load(ordering: .relaxed) }
 
+    /// What may be written now as far as the memory guard is concerned, in bytes.
+    public var admittedBytes: Int { memoryGuard?.admittedBytes { use(but: 0) } ?? .max }
+
+    /// Has the memory guard look where its last look is an interval old.
+    public func lookAtMemory() {
+        memoryGuard?.look { use(but: 0) }
+    }
+
+    /// What the whole mount uses and has set aside for operations in flight, but for `own`.
+    private func use(but own: Int) -> MemoryGuard.Use {
+        var ledger = self
+        while let parent = ledger.parent { ledger = parent }
+        let inFlight = max(0, ledger.reservedBytes - own)
+        return MemoryGuard.Use(usedBytes: ledger.usedBytes - own, inFlightBytes: inFlight)
+    }
+
     /// Sets `bytes` aside at every level, or changes nothing.
     ///
-    /// - Throws: `.noSpace` where the mount's limit refuses, `.diskQuotaExceeded` where a ledger below it
-    ///   does.
-    public func reserve(_ bytes: Int) throws(Errno) -> Reservation {
+    /// - Parameter unguarded: the memory guard is not asked.
+    /// - Throws: `.noSpace` where the mount's limit or the guard refuses, `.diskQuotaExceeded` where a ledger
+    ///   below it does.
+    public func reserve(_ bytes: Int, unguarded: Bool = false) throws(Errno) -> Reservation {
         precondition(bytes >= 0)
         if let faults, bytes > 0, faults.strikes(.reservation) { throw refuse() }
         var level: QuotaLedger? = self
@@ -88,7 +108,7 @@ public final class QuotaLedger: Sendable {
             }
             level = ledger.parent
         }
-        if let memoryGuard, bytes > 0, !memoryGuard.admit(bytes) {
+        if let memoryGuard, bytes > 0, !unguarded, !memoryGuard.admit(bytes, use: { use(but: bytes) }) {
             giveBack(bytes, below: nil)
             refusals.memoryGuard.add()
             throw .noSpace
@@ -97,14 +117,20 @@ public final class QuotaLedger: Sendable {
     }
 
     private func take(_ bytes: Int) -> Bool {
+        if bytes == 0 { return true }
         var seen = used.load(ordering: .relaxed)
         while true {
             // Subtract, so that the test cannot overflow.
-            guard bytes <= limitBytes - seen || bytes == 0 else { return false }
+            guard bytes <= limitBytes - seen else { return false }
             let (won, now) = used.weakCompareExchange(
-                expected: seen, desired: seen + bytes, ordering: .relaxed)
+                expected: seen, desired: seen + bytes, ordering: .sequentiallyConsistent)
             if won { break }
             seen = now
+        }
+        // The limit may have been lowered since it was read.
+        guard seen + bytes <= limit.load(ordering: .sequentiallyConsistent) else {
+            used.wrappingSubtract(bytes, ordering: .relaxed)
+            return false
         }
         peak.max(seen + bytes, ordering: .relaxed)
         reserved.wrappingAdd(bytes, ordering: .relaxed)

@@ -158,6 +158,14 @@ public enum Files {
         unsafe clock_gettime(CLOCK_MONOTONIC, &now)
         return now.tv_sec * 1000 + now.tv_nsec / 1_000_000
     }
+
+    /// The same clock as of its last tick: some milliseconds late, for a few nanoseconds. For requests, and
+    /// not to be mixed with the exact one.
+    public static func coarseMilliseconds() -> Int {
+        var now = timespec()
+        unsafe clock_gettime(CLOCK_MONOTONIC_COARSE, &now)
+        return now.tv_sec &* 1000 &+ now.tv_nsec / 1_000_000
+    }
 }
 
 extension Files {

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <fuse_log.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -171,7 +172,11 @@ static int serve_requests(struct shim_session *session, int waiter, struct fuse_
         int received = fuse_session_receive_buf(session->fuse, buffer);
         if (received == -EINTR) continue;
         if (received == -EAGAIN) {
-            if (is_spinner && now_microseconds() < deadline) continue;
+            if (is_spinner && now_microseconds() < deadline) {
+                // On a busy machine the caller we wait for may need this very processor.
+                sched_yield();
+                continue;
+            }
             if (is_spinner) session->spinning = is_spinner = false;
             struct epoll_event event;
             epoll_wait(waiter, &event, 1, -1);

@@ -152,13 +152,12 @@ static void forward_read(fuse_req_t request, fuse_ino_t node, size_t count, off_
 
 static void forward_write(fuse_req_t request, fuse_ino_t node, const char *bytes, size_t count, off_t offset,
                           struct fuse_file_info *info) {
-    (void)info;
     if (!in_frame(bytes, count)) {
         fuse_reply_err(request, EIO);
         return;
     }
-    bool drops_privileges = shim_frame.drops_privileges;
-    shim_on_write(context_of(request), request, node, bytes, count, offset, drops_privileges);
+    shim_on_write(context_of(request), request, node, bytes, count, offset, shim_frame.drops_privileges,
+                  info->writepage);
 }
 
 static void forward_readdir(fuse_req_t request, fuse_ino_t node, size_t capacity, off_t cookie,

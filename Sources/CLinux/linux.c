@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -142,6 +144,21 @@ int linux_probe_mount(const char *path) {
 int linux_process_descriptor(int32_t process) {
     long descriptor = syscall(SYS_pidfd_open, process, 0);
     return descriptor >= 0 ? (int)descriptor : -errno;
+}
+
+int linux_event_make(void) {
+    int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return event < 0 ? -errno : event;
+}
+
+void linux_event_set(int event) {
+    eventfd_write(event, 1);
+}
+
+int linux_event_await(int event, int milliseconds) {
+    struct pollfd wait = {.fd = event, .events = POLLIN};
+    eventfd_t count;
+    return poll(&wait, 1, milliseconds) > 0 && eventfd_read(event, &count) == 0;
 }
 
 void linux_forbid_core_dumps(void) {

@@ -13,11 +13,30 @@ public enum Client {
         defer { close(connection) }
         let answer: [UInt8]
         do throws(Errno) {
-            answer = try ask("/v1/status", on: connection)
+            answer = try ask(Wire.question("/v1/status"), on: connection)
         } catch {
             throw ControlError("the daemon of \(mount.mountpoint) does not answer: \(error)")
         }
         return try JSON.decode(Status.self, from: try Wire.body(of: answer))
+    }
+
+    /// Asks the daemon behind `mount` to change its limits; a failure is its no.
+    public static func setLimits(
+        _ request: LimitsRequest, of mount: MountEntry
+    ) throws(ControlError) -> Result<LimitsAnswer, ControlRefusal> {
+        let connection = try connect(to: mount)
+        defer { close(connection) }
+        let body = try JSON.encode(request)
+        let answer: [UInt8]
+        do throws(Errno) {
+            answer = try ask(Wire.question("/v1/limits", putting: body), on: connection)
+        } catch {
+            throw ControlError("the daemon of \(mount.mountpoint) does not answer: \(error)")
+        }
+        switch try Wire.outcome(of: answer) {
+        case .success(let body): return .success(try JSON.decode(LimitsAnswer.self, from: body))
+        case .failure(let refusal): return .failure(refusal)
+        }
     }
 
     /// The process behind `mount`, as the kernel knows it; nil where nobody listens on its socket any more.
@@ -32,8 +51,8 @@ public enum Client {
         }
     }
 
-    private static func ask(_ path: String, on connection: Int32) throws(Errno) -> [UInt8] {
-        try Files.write(Wire.question(path), to: connection)
+    private static func ask(_ question: [UInt8], on connection: Int32) throws(Errno) -> [UInt8] {
+        try Files.write(question, to: connection)
         var answer: [UInt8] = []
         while answer.count < Wire.answerLimitBytes {
             let part = try Files.read(connection, upTo: 64 << 10)

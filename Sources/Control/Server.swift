@@ -15,6 +15,7 @@ public final class Server: Sendable {
     private let path: String
     private let listener: Int32
     private let answerStatus: @Sendable () -> Status
+    private let changeLimits: @Sendable (LimitsRequest) throws(ControlRefusal) -> LimitsAnswer
     private let stopped = Atomic<Bool>(false)
 
     private struct Connection {
@@ -26,8 +27,17 @@ public final class Server: Sendable {
 
     /// Listens at `path`, in a folder that it makes if need be. A socket there that nobody listens on is
     /// replaced.
-    public init(at path: String, status: @escaping @Sendable () -> Status) throws(Errno) {
+    ///
+    /// - Parameter limits: changes the limits; called for root and the owner of this process only.
+    public init(
+        at path: String,
+        limits: @escaping @Sendable (LimitsRequest) throws(ControlRefusal) -> LimitsAnswer = {
+            (_) throws(ControlRefusal) in throw ControlRefusal(.refused, "the limits are fixed")
+        },
+        status: @escaping @Sendable () -> Status
+    ) throws(Errno) {
         self.path = path
+        changeLimits = limits
         answerStatus = status
         listener = try Self.listen(at: path)
         do throws(Errno) {
@@ -130,24 +140,52 @@ public final class Server: Sendable {
             return error == .wouldBlock ? connection : nil
         }
         if let request = Wire.request(in: connection.received) {
-            send(answer(to: request), on: connection)
+            send(answer(to: request, by: connection.user), on: connection)
             return nil
         }
-        if connection.received.count >= Wire.headLimitBytes {
+        if Wire.hasOverlongHead(connection.received) {
             send(Wire.refusal("431 Request Header Fields Too Large"), on: connection)
             return nil
         }
         return connection
     }
 
-    private func answer(to request: (method: String, path: String)) -> [UInt8] {
-        switch (request.method, request.path) {
-        case ("GET", "/v1/status"):
-            do throws(ControlError) {
-                return Wire.answer("200 OK", try JSON.encode(answerStatus()))
-            } catch {
-                return Wire.refusal("500 Internal Server Error")
+    private func answer(to request: Wire.Request, by user: UInt32) -> [UInt8] {
+        do throws(ControlError) {
+            switch (request.method, request.path) {
+            case ("GET", "/v1/status"): return Wire.answer("200 OK", try JSON.encode(answerStatus()))
+            case ("PUT", "/v1/limits"): return try answerLimits(request.body, by: user)
+            default: return Self.answer(toOther: request)
             }
+        } catch {
+            return Wire.refusal("500 Internal Server Error")
+        }
+    }
+
+    private func answerLimits(_ body: [UInt8]?, by user: UInt32) throws(ControlError) -> [UInt8] {
+        let answer: LimitsAnswer
+        do throws(ControlRefusal) {
+            guard user == 0 || user == geteuid() else {
+                throw ControlRefusal(.denied, "permission denied: only root and the mount's owner")
+            }
+            guard let body else { return Wire.refusal("413 Content Too Large") }
+            answer = try changeLimits(try Self.limitsRequest(in: body))
+        } catch {
+            return try Wire.refusal(error)
+        }
+        return Wire.answer("200 OK", try JSON.encode(answer))
+    }
+
+    private static func limitsRequest(in body: [UInt8]) throws(ControlRefusal) -> LimitsRequest {
+        do throws(ControlError) {
+            return try JSON.decode(LimitsRequest.self, from: body)
+        } catch {
+            throw ControlRefusal(.malformed, "the body is not JSON as /v1/limits takes it")
+        }
+    }
+
+    private static func answer(toOther request: Wire.Request) -> [UInt8] {
+        switch (request.method, request.path) {
         case ("", _): return Wire.refusal("400 Bad Request")
         case ("GET", _): return Wire.refusal("404 Not Found")
         default: return Wire.refusal("405 Method Not Allowed")

@@ -108,7 +108,8 @@ public struct Status: Hashable, Sendable, Codable {
         self.usedBytes = usedBytes
         self.dataBytes = dataBytes
         self.metadataBytes = metadataBytes
-        freeBytes = limitBytes - usedBytes
+        // While a limit drains more is used than it says.
+        freeBytes = max(0, limitBytes - usedBytes)
         self.peakBytes = peakBytes
         self.reservedBytes = reservedBytes
         self.openUnlinkedBytes = openUnlinkedBytes

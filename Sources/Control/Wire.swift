@@ -16,17 +16,55 @@ enum Wire {
     /// The longest answer that a client reads.
     static let answerLimitBytes = 1 << 20
 
-    /// The method and path of a request whose head is complete; nil as long as it is not.
-    static func request(in bytes: [UInt8]) -> (method: String, path: String)? {
-        guard endOfHead(in: bytes) != nil else { return nil }
-        let line = bytes.prefix { $0 != UInt8(ascii: "\r") && $0 != UInt8(ascii: "\n") }
-        let words = String(decoding: line, as: UTF8.self).split(separator: " ")
-        guard words.count == 3, words[2].hasPrefix("HTTP/1.") else { return ("", "") }
-        return (String(words[0]), String(words[1]))
+    /// The longest body of a request that is read; more is answered with 413.
+    static let bodyLimitBytes = 4 << 10
+
+    struct Request: Equatable {
+        /// Empty where the first line is no request's.
+        var method = ""
+        var path = ""
+        /// nil where it is longer than is read.
+        var body: [UInt8]? = []
     }
 
-    static func question(_ path: String) -> [UInt8] {
-        Array("GET \(path) HTTP/1.1\r\nHost: dmemfs\r\nConnection: close\r\n\r\n".utf8)
+    /// A request that is complete; nil as long as it is not.
+    ///
+    /// A body has a length before it: what comes in chunks is as if it had no body.
+    static func request(in bytes: [UInt8]) -> Request? {
+        guard let end = endOfHead(in: bytes) else { return nil }
+        let lines = String(decoding: bytes[..<end], as: UTF8.self).split(whereSeparator: \.isNewline)
+        let words = lines.first?.split(separator: " ") ?? []
+        guard words.count == 3, words[2].hasPrefix("HTTP/1.") else { return Request() }
+        let method = String(words[0])
+        let path = String(words[1])
+        let lengths = lines.dropFirst().compactMap(length)
+        guard Set(lengths).count <= 1 else { return Request() }
+        let length = lengths.first ?? 0
+        guard length <= bodyLimitBytes else { return Request(method: method, path: path, body: nil) }
+        guard bytes.count - end >= length else { return nil }
+        return Request(method: method, path: path, body: Array(bytes[end..<end + length]))
+    }
+
+    /// Whether `bytes` begin with a head that is longer than is read.
+    static func hasOverlongHead(_ bytes: [UInt8]) -> Bool {
+        bytes.count >= headLimitBytes && endOfHead(in: bytes) == nil
+    }
+
+    /// What a header line says of the body's length; nil where it is another header. What is no number is
+    /// too long.
+    private static func length(_ line: Substring) -> Int? {
+        let parts = line.split(separator: ":", maxSplits: 1)
+        guard parts.count == 2, parts[0].lowercased() == "content-length" else { return nil }
+        let digits = parts[1].drop { $0 == " " }
+        guard digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return .max }
+        return Int(digits) ?? .max
+    }
+
+    static func question(_ path: String, putting body: [UInt8]? = nil) -> [UInt8] {
+        let method = body == nil ? "GET" : "PUT"
+        let length = body.map { "Content-Type: application/json\r\nContent-Length: \($0.count)\r\n" } ?? ""
+        let head = "\(method) \(path) HTTP/1.1\r\nHost: dmemfs\r\n\(length)Connection: close\r\n\r\n"
+        return Array(head.utf8) + (body ?? [])
     }
 
     static func answer(_ status: String, _ body: [UInt8]) -> [UInt8] {
@@ -43,6 +81,25 @@ enum Wire {
 
     static func refusal(_ status: String) -> [UInt8] {
         answer(status, Array("{\"error\":\"\(status)\"}\n".utf8))
+    }
+
+    /// A no that says why: `{"error": …}`.
+    private struct Explanation: Codable {
+        let error: String
+    }
+
+    static func refusal(_ refusal: ControlRefusal) throws(ControlError) -> [UInt8] {
+        answer(refusal.cause.status, try JSON.encode(Explanation(error: refusal.description)))
+    }
+
+    /// The body of a whole answer to what may be refused.
+    static func outcome(of answer: [UInt8]) throws(ControlError) -> Result<[UInt8], ControlRefusal> {
+        let end = endOfHead(in: answer) ?? 0
+        let status = String(decoding: answer[..<end], as: UTF8.self).split(separator: " ").dropFirst().first
+        guard let cause = ControlRefusal.Cause.allCases.first(where: { $0.status.prefix(3) == status ?? "" })
+        else { return .success(try body(of: answer)) }
+        let explanation = try JSON.decode(Explanation.self, from: Array(answer[end...]))
+        return .failure(ControlRefusal(cause, explanation.error))
     }
 
     /// The body of a whole answer, where its status is 200.

@@ -44,6 +44,7 @@ public struct Configuration: Sendable {
     public let kernelOptions: [String]
     /// How long a stop waits for those who still use the mount.
     public let stopTimeoutMilliseconds: Int
+    public let memoryGuard: MemoryGuard.Policy
 
     /// - Parameter memory: how much memory a percentage is of, in bytes.
     public init(
@@ -67,11 +68,18 @@ public struct Configuration: Sendable {
         allowsOthers = draft.allowsOthers
         kernelOptions = draft.kernelOptions
         stopTimeoutMilliseconds = draft.stopTimeoutMilliseconds
+        memoryGuard = draft.memoryGuard
     }
 
-    public var tree: TreeConfiguration {
-        TreeConfiguration(
+    /// - Parameters:
+    ///   - memoryGuard: nil for a tree that only its limits bound.
+    ///   - largestLimitBytes: what the limit may be raised to later.
+    public func tree(guardedBy memoryGuard: MemoryGuard?, largestLimitBytes: Int) -> TreeConfiguration {
+        var tree = TreeConfiguration(
             limits: limits, storage: storage, rootMode: rootMode, rootOwner: rootOwner, rootGroup: rootGroup)
+        tree.memoryGuard = memoryGuard
+        tree.largestLimitBytes = largestLimitBytes
+        return tree
     }
 
     /// Threads that serve requests. More than processors, as one may wait for a lock or for a forget.

@@ -22,15 +22,36 @@ public enum Daemon {
         // A core would hold every user's files.
         linux_forbid_core_dumps()
         Signals.hold()
+        let memory = AvailableMemory()
+        try checkMemory(configuration, memory, log)
         let place = try Mountpoint.prepare(configuration)
         let mount: RunningMount
         do throws(Failure) {
-            mount = try RunningMount(configuration, at: place.path, readiness: readiness, log: log)
+            mount = try RunningMount(
+                configuration, at: place.path, memory: memory, readiness: readiness, log: log)
         } catch {
             place.undo()
             throw error
         }
         return mount.serve()
+    }
+
+    /// Compares the limit with the memory there is.
+    ///
+    /// In mode `per_write` it only warns: what does not suffice now may later, growth is refused in time as
+    /// long as it does not, and until then the mount is as good as a smaller one.
+    private static func checkMemory(
+        _ configuration: Configuration, _ memory: AvailableMemory, _ log: Logger
+    ) throws(Failure) {
+        let check = MemoryCheck(policy: configuration.memoryGuard, reading: memory.reading())
+        guard let shortage = check.shortageAtStart(limitBytes: configuration.limits.bytes) else { return }
+        guard configuration.memoryGuard.mode == .start, configuration.memoryGuard.action == .raise else {
+            log.warning("\(shortage)")
+            return
+        }
+        throw Failure(
+            .mountFailed,
+            "\(shortage): use a smaller --size, or '--memory-guard-action warn' to mount all the same")
     }
 }
 
@@ -40,6 +61,8 @@ final class RunningMount: Sendable {
     private let path: String
     private let readiness: Readiness
     private let log: Logger
+    private let memory: AvailableMemory
+    private let guardWatch: GuardWatch
     private let tree: Tree
     private let session: Session
     /// Of the mount's device: tells our mount from another at the same place.
@@ -49,13 +72,20 @@ final class RunningMount: Sendable {
     /// Set once, before serving begins.
     private let server = Mutex<Server?>(nil)
 
-    init(_ configuration: Configuration, at path: String, readiness: Readiness, log: Logger) throws(Failure) {
+    init(
+        _ configuration: Configuration, at path: String, memory: AvailableMemory, readiness: Readiness,
+        log: Logger
+    ) throws(Failure) {
         self.configuration = configuration
         self.path = path
+        self.memory = memory
+        guardWatch = GuardWatch(configuration.memoryGuard, memory: memory, log: log)
         self.readiness = readiness
         self.log = log
         do throws(Errno) {
-            tree = try Tree(configuration.tree)
+            tree = try Tree(
+                configuration.tree(
+                    guardedBy: guardWatch.memoryGuard, largestLimitBytes: Self.machineBytes()))
         } catch {
             let limit = ByteCount(configuration.limits.bytes)
             let reason = Wording.of(error)
@@ -64,7 +94,7 @@ final class RunningMount: Sendable {
         }
         do throws(SessionError) {
             session = try Session(
-                serving: TreeServer(tree, waiters: Configuration.workers - 1),
+                serving: Self.server(of: tree, log),
                 configuration.mountOptions(at: path))
             try session.mount()
         } catch {
@@ -81,10 +111,26 @@ final class RunningMount: Sendable {
         }
     }
 
+    /// Answers requests with the tree. A page that is lost at write-back is lost silently for most programs,
+    /// so the log says it, at most once a second.
+    private static func server(of tree: Tree, _ log: Logger) -> TreeServer {
+        let lastSecond = Atomic<Int>(.min)
+        return TreeServer(tree, waiters: Configuration.workers - 1) { number, offset in
+            let second = Files.monotonicMilliseconds() / 1000
+            guard lastSecond.exchange(second, ordering: .relaxed) != second else { return }
+            log.error(
+                """
+                a page of inode \(number) at \(offset), dirtied through a mapping, did not fit and is lost \
+                (writer unknown): fallocate such files before mapping them
+                """)
+        }
+    }
+
     /// Serves until the mount is gone.
     func serve() -> Int32 {
         do throws(Errno) {
             try Thread.start { [self] in heedSignals() }
+            try guardWatch.start(watching: tree)
         } catch {
             Self.detach(path)
             readiness.failed(["cannot start a thread: \(Wording.of(error))"], status: .mountFailed)
@@ -150,7 +196,13 @@ final class RunningMount: Sendable {
         }
         let socket = SocketPath.path(in: folder, deviceMinor: deviceMinor)
         do throws(Errno) {
-            let server = try Server(at: socket) { [self] in status }
+            let resizing = Resizing(
+                mountpoint: path, tree: tree, policy: configuration.memoryGuard, memory: memory)
+            let server = try Server(at: socket) { (request) throws(ControlRefusal) in
+                try resizing.apply(request)
+            } status: { [self] in
+                status
+            }
             self.server.withLock { $0 = server }
         } catch {
             log.warning("no control socket at \(socket), so that 'dmemfs status' does not work: \(error)")
@@ -162,7 +214,9 @@ final class RunningMount: Sendable {
     }
 
     private var status: Status {
+        tree.lookAtMemory()
         let usage = tree.usage
+        let memoryGuard = guardWatch.memoryGuard
         let refusals = Status.Refusals(
             bytes: usage.refusals.bytes, nodes: usage.refusals.nodes, directory: usage.refusals.directory,
             user: usage.refusals.user, memoryGuard: usage.refusals.guardRefusals,
@@ -176,7 +230,18 @@ final class RunningMount: Sendable {
             reservedBytes: usage.reservedBytes, openUnlinkedBytes: usage.openUnlinkedBytes,
             maxNodes: usage.maxNodes, nodes: usage.nodes, residentBytes: Self.residentBytes(),
             uptimeSeconds: (Files.monotonicMilliseconds() - startedMilliseconds) / 1000, refusals: refusals,
-            memoryGuard: Status.Guard(mode: "none", action: "warn", availableBytes: nil, tripped: false))
+            memoryGuard: Status.Guard(
+                mode: memoryGuard.policy.mode.rawValue, action: memoryGuard.policy.action.rawValue,
+                availableBytes: memoryGuard.availableBytes, tripped: memoryGuard.isTripped))
+    }
+
+    /// 0 where that cannot be told.
+    private static func machineBytes() -> Int {
+        do throws(Errno) {
+            return try MachineMemory.total()
+        } catch {
+            return 0
+        }
     }
 
     private static func residentBytes() -> Int {

@@ -15,6 +15,7 @@ struct Draft {
     private(set) var name = "dmemfs"
     private(set) var allowsOthers: Bool
     private(set) var stopTimeoutMilliseconds = 20_000
+    private(set) var memoryGuard = MemoryGuard.Policy()
     private var size = SizeArgument.percent(thousandths: 25_000)
     private var flags = Set(["nosuid", "nodev"])
     private let isRoot: Bool
@@ -37,19 +38,10 @@ struct Draft {
 
     /// The limit in bytes: whole pages where it is a share of the memory.
     mutating func resolvedBytes(_ memory: () throws(Errno) -> Int) -> Int {
-        switch size {
-        case .bytes(let count): return count.bytes
-        case .percent(let thousandths):
-            do throws(Errno) {
-                let share = try memory().multipliedFullWidth(by: thousandths)
-                let bytes = 100_000.dividingFullWidth(share).quotient & ~4095
-                if bytes > 0 { return bytes }
-                fault(
-                    "--size: the share of the memory is less than a page: name the size in bytes, such as 64M"
-                )
-            } catch {
-                fault("cannot tell how much memory there is (\(error)): name the size in bytes, such as 64M")
-            }
+        do throws(Failure) {
+            return try size.resolved(memory)
+        } catch {
+            fault("--size: \(error)", status: error.status)
             return 0
         }
     }
@@ -62,22 +54,20 @@ struct Draft {
         }
         values[name] = setting
         guard !applyWord(setting) else { return }
+        guard !applyGuard(setting) else { return }
         switch name {
         case "size": size = read(setting, SizeArgument.init(parsing:)) ?? size
         case "max_nodes": maxNodes = read(setting, CountArgument.parse) ?? maxNodes
         case "promotion_limit":
             storage.promotionLimitBytes = read(setting, ByteCount.init(parsing:))?.bytes
         case "chunk_overhead":
-            let parse = { (text: String) throws(QuantityError) in
-                text == "0" ? 0 : try CountArgument.parse(text)
-            }
-            storage.chunkOverheadBytes = read(setting, parse) ?? 0
+            storage.chunkOverheadBytes = read(setting, orZero(CountArgument.parse)) ?? 0
+        case "keep_free":
+            storage.keptFreeBytes = read(setting, orZero(Self.bytes)) ?? storage.keptFreeBytes
         case "stop_timeout":
             stopTimeoutMilliseconds = read(setting, DurationArgument.milliseconds) ?? 0
         case "storage":
-            let kinds = Dictionary(
-                uniqueKeysWithValues: StoragePolicy.Kind.allCases.map { ($0.rawValue, $0) })
-            storage.kind = choose(setting, from: kinds) ?? .auto
+            storage.kind = choose(setting) ?? .auto
         case "node_limit_errno":
             let choices = [
                 "EMFILE": Errno.tooManyOpenFiles, "ENOSPC": .noSpace, "EDQUOT": .diskQuotaExceeded,
@@ -119,6 +109,32 @@ struct Draft {
         return true
     }
 
+    /// Settings of the memory guard. Returns whether `setting` was one.
+    private mutating func applyGuard(_ setting: Setting) -> Bool {
+        switch setting.name {
+        case "memory_guard": memoryGuard.mode = choose(setting) ?? .perWrite
+        case "memory_guard_action": memoryGuard.action = choose(setting) ?? .raise
+        case "memory_guard_interval":
+            // 0 would read before each write, which no machine can bear: a millisecond is the least.
+            memoryGuard.intervalMilliseconds = max(1, read(setting, DurationArgument.milliseconds) ?? 0)
+        case "memory_guard_headroom":
+            memoryGuard.headroomBytes = read(setting, orZero(Self.bytes)) ?? memoryGuard.headroomBytes
+        default: return false
+        }
+        return true
+    }
+
+    private static func bytes(_ text: String) throws(QuantityError) -> Int {
+        try ByteCount(parsing: text).bytes
+    }
+
+    /// Lets `parse` also take 0, where nothing is a good amount.
+    private func orZero(
+        _ parse: @escaping (String) throws(QuantityError) -> Int
+    ) -> (String) throws(QuantityError) -> Int {
+        { (text) throws(QuantityError) in text == "0" ? 0 : try parse(text) }
+    }
+
     private mutating func applyEngine(_ setting: Setting) {
         switch setting.value {
         case "auto", "memory": return
@@ -155,6 +171,12 @@ struct Draft {
             fault("\(setting.spelling): \(error)")
             return nil
         }
+    }
+
+    private mutating func choose<Value: RawRepresentable<String> & CaseIterable>(
+        _ setting: Setting
+    ) -> Value? {
+        choose(setting, from: Dictionary(uniqueKeysWithValues: Value.allCases.map { ($0.rawValue, $0) }))
     }
 
     private mutating func choose<Value>(_ setting: Setting, from choices: [String: Value]) -> Value? {

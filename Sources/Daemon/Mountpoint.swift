@@ -181,9 +181,9 @@ public enum FuseDevice {
             let remedy =
                 switch error {
                 case .noSuchFileOrDirectory:
-                    "no \(path): 'modprobe fuse', or give the container its device (--device \(path))"
+                    "there is no \(path): 'modprobe fuse', or give the container its --device \(path)"
                 case .permissionDenied, .notPermitted:
-                    "permission denied to open \(path): be root, or let users open it ('chmod 666 \(path)')"
+                    "permission denied to open \(path): run as root, or let users open it (chmod 666)"
                 case .noSuchAddressOrDevice, Errno(rawValue: ENODEV):
                     "\(path) is not the FUSE device of a kernel that has FUSE: 'modprobe fuse'"
                 default: "cannot open \(path): \(Wording.of(error))"

@@ -63,7 +63,8 @@ public enum OptionList {
         "io",
         "mode", "uid", "gid", "nonempty", "ro", "rw", "suid", "nosuid", "dev", "nodev", "exec", "noexec",
         "fsname",
-        "allow_other", "private", "stop_timeout",
+        "allow_other", "private", "stop_timeout", "memory_guard", "memory_guard_action",
+        "memory_guard_interval", "memory_guard_headroom", "keep_free",
     ]
 
     /// The known word that `name` was probably meant to be.

@@ -36,7 +36,7 @@ func shim_on_read(
 @c @implementation
 func shim_on_write(
     _ context: UnsafeMutableRawPointer, _ request: fuse_req_t, _ node: UInt64, _ bytes: UnsafeRawPointer,
-    _ count: Int, _ offset: Int64, _ dropsPrivileges: Bool
+    _ count: Int, _ offset: Int64, _ dropsPrivileges: Bool, _ isWriteback: Bool
 ) {
     unsafe lendOperations(of: context) { operations in
         let reply = unsafe CountReply(to: request)
@@ -48,6 +48,7 @@ func shim_on_write(
                 droppingPrivileges: dropsPrivileges)
             reply.wrote(taken)
         } catch {
+            if isWriteback { operations.lostWriteback(to: NodeID(rawValue: node), at: offset, error) }
             reply.fail(error)
         }
     }

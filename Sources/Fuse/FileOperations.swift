@@ -66,6 +66,11 @@ public protocol FileOperations: AnyObject, Sendable {
     func write(_ bytes: RawSpan, to node: NodeID, at offset: Int64, droppingPrivileges: Bool) throws(Errno)
         -> Int
 
+    /// A write that the kernel made on its own account, of a page dirtied through a shared mapping, was
+    /// refused: the page is lost, and only msync(2) and fsync(2) on the mapped file tell a program. Comes
+    /// beside the refusal.
+    func lostWriteback(to node: NodeID, at offset: Int64, _ error: Errno)
+
     func allocate(_ node: NodeID, mode: AllocationMode, offset: Int64, count: Int64) throws(Errno)
 
     func seek(_ node: NodeID, from offset: Int64, to kind: SparseSeek) throws(Errno) -> Int64

@@ -9,11 +9,18 @@ public import Tree
 public final class TreeServer: FileOperations {
     private let tree: Tree
     private let patience: ForgetPatience
+    private let reportLoss: @Sendable (_ number: UInt64, _ offset: Int64) -> Void
 
-    /// - Parameter waiters: how many requests may wait at once for the kernel's forgets: one less than there
-    ///   are threads that serve, or 0 where no kernel asks.
-    public init(_ tree: Tree, waiters: Int = 0) {
+    /// - Parameters:
+    ///   - waiters: how many requests may wait at once for the kernel's forgets: one less than there are
+    ///     threads that serve, or 0 where no kernel asks.
+    ///   - reportLoss: told of each page that the kernel could not write back: the file's inode number, and
+    ///     the offset in it.
+    public init(
+        _ tree: Tree, waiters: Int = 0, reportLoss: @escaping @Sendable (UInt64, Int64) -> Void = { _, _ in }
+    ) {
         self.tree = tree
+        self.reportLoss = reportLoss
         patience = ForgetPatience(with: tree, waitersLimit: waiters)
     }
 
@@ -111,6 +118,16 @@ public final class TreeServer: FileOperations {
     ) throws(Errno) -> Int {
         try patience.withRetries { () throws(Errno) in
             try tree.write(bytes, to: node, at: offset, droppingPrivileges: droppingPrivileges)
+        }
+    }
+
+    public func lostWriteback(to node: NodeID, at offset: Int64, _ error: Errno) {
+        guard tree.isRefusal(error) else { return }
+        tree.countLostPage(refusedWith: error)
+        do throws(Errno) {
+            reportLoss(try tree.attributes(of: node).number, offset)
+        } catch {
+            // The file has ended meanwhile, and nobody misses the page.
         }
     }
 

@@ -1,34 +1,7 @@
 import Basics
 
-/// A piece of memory from a `BlockHeap`, by its place: page times 4096 plus the offset in the page; 0 for
-/// none.
-///
-/// Move-only: it is given back by `Memory.free`, and by nothing else. Dropping one stops a debug build.
-public struct Block: ~Copyable {
-    let location: UInt64
-
-    init(location: UInt64) {
-        self.location = location
-    }
-
-    /// No block.
-    public static var none: Block { Block(location: 0) }
-
-    public var isNone: Bool { location == 0 }
-
-    /// The place alone; whoever takes it has the duty to free the block.
-    consuming func surrender() -> UInt64 {
-        let place = location
-        discard self
-        return place
-    }
-
-    deinit {
-        assert(location == 0, "a block was dropped instead of freed")
-    }
-}
-
-/// Blocks of 16 bytes to 4 KiB, cut from pages of an arena, and larger ones of whole pages.
+/// Blocks of 16 bytes to 4 KiB, named by their place (page times 4096 plus the offset in it; 0 is none), cut
+/// from pages of an arena, and larger ones of whole pages.
 ///
 /// Each page is cut into blocks of one size class; the classes are the sizes that fill a page best, so that
 /// at most 4 % of a page is lost; what is lost, and the 16 bytes of bookkeeping a page, is part of a block's

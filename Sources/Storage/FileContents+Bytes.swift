@@ -49,8 +49,21 @@ extension FileContents {
         }
     }
 
+    /// Lends the bytes of `range` to the kernel, which may keep them in its cache.
+    public mutating func readForCache(
+        _ range: Range<Int>, in memory: Memory, _ body: (borrowing Segments) -> Void
+    ) {
+        if let holes = read(range, in: memory, body) { cachedHoles.add(holes) }
+    }
+
     /// Lends the bytes of `range`, which lies inside the file, as segments: pages in a row make one.
-    public func read(_ range: Range<Int>, in memory: Memory, _ body: (borrowing Segments) -> Void) {
+    ///
+    /// Returns the pages from the first hole in the range to the last; nil where it has none.
+    @discardableResult
+    public func read(
+        _ range: Range<Int>, in memory: Memory, _ body: (borrowing Segments) -> Void
+    ) -> ClosedRange<Int>? {
+        var holes: ClosedRange<Int>?
         // A page may give two segments, its bytes and the zeros behind a fragment.
         let most = range.count / PageArena.pageBytes + 4
         unsafe withUnsafeTemporaryAllocation(of: iovec.self, capacity: most) { vectors in
@@ -60,12 +73,14 @@ extension FileContents {
                 let start = offset % PageArena.pageBytes
                 let count = min(range.upperBound - offset, PageArena.pageBytes - start)
                 var piece = unsafe iovec(iov_base: memory.zeroAddress, iov_len: count)
-                if let page = unsafe memoryOfPage(offset / PageArena.pageBytes, memory),
-                    let base = page.baseAddress,
-                    start < page.count
-                {
-                    unsafe piece = unsafe iovec(
-                        iov_base: base + start, iov_len: min(count, page.count - start))
+                let index = offset / PageArena.pageBytes
+                if let page = unsafe memoryOfPage(index, memory), let base = page.baseAddress {
+                    if start < page.count {
+                        let there = min(count, page.count - start)
+                        unsafe piece = unsafe iovec(iov_base: base + start, iov_len: there)
+                    }
+                } else {
+                    holes = (holes?.lowerBound ?? index)...index
                 }
                 unsafe FileContents.append(piece, to: vectors, &used, memory)
                 unsafe offset += piece.iov_len
@@ -73,6 +88,7 @@ extension FileContents {
             let filled = unsafe UnsafeBufferPointer(rebasing: vectors[..<used])
             body(unsafe Segments(filled, byteCount: range.count))
         }
+        return holes
     }
 
     private static func append(
@@ -102,14 +118,14 @@ extension FileContents {
         let index = offset / PageArena.pageBytes
         switch kind {
         case .data:
-            guard let found = firstPage(from: index, memory), found * PageArena.pageBytes < size else {
-                throw .noSuchAddressOrDevice
-            }
+            let last = (size - 1) / PageArena.pageBytes
+            let found = min(firstPage(from: index, memory) ?? .max, cachedHoles.first(from: index) ?? .max)
+            guard found <= last else { throw .noSuchAddressOrDevice }
             return max(offset, found * PageArena.pageBytes)
         case .hole:
             let last = (size - 1) / PageArena.pageBytes
             var page = index
-            while page <= last, hasPage(page, memory) { page += 1 }
+            while page <= last, cachedHoles.contains(page) || hasPage(page, memory) { page += 1 }
             return page > last ? size : max(offset, page * PageArena.pageBytes)
         }
     }

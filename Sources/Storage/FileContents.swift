@@ -28,6 +28,9 @@ public struct FileContents: ~Copyable {
     /// Levels of the index below the root.
     var height: UInt8 = 0
     public internal(set) var isSequential: Bool
+    /// Hole pages that the kernel holds in its cache, where a mapping may make them dirty without our
+    /// knowing.
+    var cachedHoles = CachedHoles()
 
     public init(_ policy: StoragePolicy) {
         isSequential = policy.kind != .randomAccess
@@ -138,6 +141,7 @@ public struct FileContents: ~Copyable {
     public mutating func truncate(to newSize: Int, in memory: Memory, charge: inout Charge) {
         let before = cost(in: memory)
         removePages(FileContents.pagesCovering(newSize)..<Int.max, in: memory)
+        cachedHoles.remove(from: FileContents.pagesCovering(newSize))
         if newSize % PageArena.pageBytes != 0 {
             erase(newSize..<Int.max, in: memory)
             trimFragment(to: newSize, in: memory)
@@ -152,13 +156,12 @@ public struct FileContents: ~Copyable {
     ) throws(Errno) {
         try checkPromotion(size: size, memory.policy)
         promote(in: memory, charge: &charge)
-        let end = min(range.upperBound, size)
-        guard range.lowerBound < end else { return }
         let before = cost(in: memory)
-        erase(range.lowerBound..<end, in: memory)
+        erase(range, in: memory)
         let first = FileContents.pagesCovering(range.lowerBound)
         // A last page that has no byte outside of the hole goes too.
-        let last = end == size ? (end - 1) / PageArena.pageBytes + 1 : end / PageArena.pageBytes
+        let end = range.upperBound
+        let last = end >= size ? FileContents.pagesCovering(end) : end / PageArena.pageBytes
         if first < last { removePages(first..<last, in: memory) }
         let after = cost(in: memory)
         charge.shrink(data: after.data - before.data, metadata: after.metadata - before.metadata)

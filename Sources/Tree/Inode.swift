@@ -94,6 +94,7 @@ extension Inode.State {
     mutating func withContents<Result>(
         _ change: (inout FileContents, inout Charge, Int) throws(Errno) -> Result
     ) throws(Errno) -> Result {
+        guard kind == .regular else { throw kind == .directory ? .isDirectory : .invalidArgument }
         var taken = Inode.Body.plain
         swap(&taken, &body)
         switch consume taken {
@@ -108,7 +109,7 @@ extension Inode.State {
             }
         case let other:
             body = other
-            throw kind == .directory ? .isDirectory : .invalidArgument
+            throw .invalidArgument
         }
     }
 
@@ -116,6 +117,7 @@ extension Inode.State {
     mutating func withNames<Result>(
         _ change: (inout NameMap, inout Charge) throws(Errno) -> Result
     ) throws(Errno) -> Result {
+        guard kind == .directory else { throw .notDirectory }
         var taken = Inode.Body.plain
         swap(&taken, &body)
         switch consume taken {

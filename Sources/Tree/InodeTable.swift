@@ -6,7 +6,7 @@ import Synchronization
 /// The inodes, each in a slot that never moves: an ID is an index into it and a generation that guards reuse.
 ///
 /// Finding an inode is two loads and a comparison, without a lock. Slots are taken and freed through
-/// `Namespace`, under its lock. A group of 256 free slots gives its memory back. The kernel promises not to
+/// `Namespace`, under its lock. A group of 512 free slots gives its memory back. The kernel promises not to
 /// use an ID after its last forget; should one be used all the same, its generation does not fit, and the
 /// answer is ESTALE.
 ///
@@ -15,7 +15,8 @@ import Synchronization
 @safe final class InodeTable: @unchecked Sendable {
     /// What a node's slot costs, in bytes, with its bit in the map of free slots.
     static let slotCost = MemoryLayout<Inode>.stride + 1
-    private static let groupSlots = 256
+    /// So many that a group is of whole pages, whatever an inode's size is: that is a multiple of 8.
+    private static let groupSlots = 512
     private static let groupBytes = groupSlots * MemoryLayout<Inode>.stride
 
     private let base: UnsafeMutablePointer<Inode>
@@ -81,6 +82,8 @@ import Synchronization
     }
 
     init(_ allocation: borrowing Allocation) {
+        precondition(
+            InodeTable.groupBytes % ReservedMemory.operatingSystemPageBytes == 0, "a group shares a page")
         unsafe base = allocation.memory.base.assumingMemoryBound(to: Inode.self)
     }
 

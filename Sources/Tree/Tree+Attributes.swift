@@ -9,6 +9,8 @@ extension Tree {
     }
 
     private static let valueBytesLimit = 64 << 10
+    /// The longest list of names that the kernel takes.
+    private static let listBytesLimit = 64 << 10
 
     /// The namespace of a name.
     ///
@@ -56,6 +58,9 @@ extension Tree {
     }
 
     /// Lends the names, each followed by a NUL, to `body`.
+    ///
+    /// Throws `.argListTooLong` (E2BIG) where they are more than listxattr(2) can return: a node may have as
+    /// many as there is room for, and an answer must not.
     public func extendedAttributeNames(
         of node: NodeID, by caller: Caller, _ body: (RawSpan) -> Void
     ) throws(Errno) {
@@ -63,10 +68,12 @@ extension Tree {
         try table.withState(node) { (state) throws(Errno) in
             state.extendedAttributes.forEachName(in: memory) { name in
                 if caller.user != 0, name.hasPrefix("trusted.") { return }
+                guard list.count <= Tree.listBytesLimit else { return }
                 for offset in 0..<name.byteCount { list.append(name.byte(at: offset)) }
                 list.append(0)
             }
         }
+        guard list.count <= Tree.listBytesLimit else { throw .argListTooLong }
         list.withRawSpan { body($0) }
     }
 

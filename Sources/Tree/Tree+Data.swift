@@ -3,16 +3,29 @@ import Storage
 
 /// The bytes of files.
 extension Tree {
-    /// Lends what lies in the range to `body`, at most `count` bytes, while the file's lock is held.
+    /// Lends what lies in the range to the kernel, at most `count` bytes, while the file's lock is held.
+    ///
+    /// The kernel may keep the pages: holes among them count as data for `seek` from then on.
     public func read(
         _ node: NodeID, at offset: Int64, count: Int, _ body: (borrowing Segments) -> Void
+    ) throws(Errno) {
+        try read(node, at: offset, count: count, forCache: true, body)
+    }
+
+    private func read(
+        _ node: NodeID, at offset: Int64, count: Int, forCache: Bool, _ body: (borrowing Segments) -> Void
     ) throws(Errno) {
         guard offset >= 0, count >= 0 else { throw .invalidArgument }
         try table.withState(node) { (state) throws(Errno) in
             let size = Int(state.size)
             try state.withContents { (contents, _, _) throws(Errno) in
                 let start = min(Int(offset), size)
-                contents.read(start..<start + min(count, size - start), in: memory, body)
+                let range = start..<start + min(count, size - start)
+                if forCache {
+                    contents.readForCache(range, in: memory, body)
+                } else {
+                    contents.read(range, in: memory, body)
+                }
             }
         }
     }
@@ -95,11 +108,14 @@ extension Tree {
         let wanted = min(count, Tree.copyLimitBytes, max(0, Int(size - max(0, sourceOffset))))
         _ = try Tree.end(of: wanted, at: sourceOffset)
         _ = try Tree.end(of: wanted, at: targetOffset)
-        if source == target, abs(sourceOffset - targetOffset) < Int64(count) { throw .invalidArgument }
+        if source == target, abs(sourceOffset - targetOffset) < Int64(wanted) { throw .invalidArgument }
         var done = 0
         while done < wanted {
             var piece: [UInt8] = []
-            try read(source, at: sourceOffset + Int64(done), count: min(Tree.copyPieceBytes, wanted - done)) {
+            try read(
+                source, at: sourceOffset + Int64(done), count: min(Tree.copyPieceBytes, wanted - done),
+                forCache: false
+            ) {
                 segments in
                 piece = segments.copied()
             }

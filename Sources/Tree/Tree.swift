@@ -15,6 +15,8 @@ public struct TreeConfiguration: Sendable {
     public var clock: Clock
     /// nil: nothing but the limits refuses.
     public var memoryGuard: MemoryGuard?
+    /// What the limit may be raised to while the tree lives, in bytes; at least 16 GiB, and the limit.
+    public var largestLimitBytes = 0
     /// How many bits of a name's hash count: a test takes fewer, so that names collide.
     public var nameHashBits = NameMap.hashBits
     /// What a test lets fail; nil: nothing.
@@ -53,6 +55,8 @@ public final class Tree: Sendable {
     let namespace: Lock<InodeTable.Allocation>
     /// What nodes without a name keep, in bytes.
     let orphanBytes = Atomic<Int>(0)
+    /// What the limit may be raised to, in bytes: there are addresses for so much.
+    private let largestLimitBytes: Int
     private let ended = Atomic<Int>(0)
 
     /// The longest that a file can be: the kernel's own bound for offsets.
@@ -68,7 +72,10 @@ public final class Tree: Sendable {
         budget = NodeBudget(
             limit: configuration.limits.nodes, refusing: configuration.limits.nodeLimitErrno,
             refusals: refusals)
-        let addressBytes = Tree.addressBytes(for: configuration.limits)
+        // No address would name what is above, not even with a row of free ones for each use.
+        largestLimitBytes = min(
+            max(configuration.limits.bytes, configuration.largestLimitBytes, 1 << 34), 1 << 44)
+        let addressBytes = Tree.addressBytes(for: largestLimitBytes)
         memory = try Memory(
             policy: configuration.storage, ledger: ledger, addressBytes: addressBytes,
             nameHashBits: configuration.nameHashBits)
@@ -84,8 +91,8 @@ public final class Tree: Sendable {
     ///
     /// Three ranges of that size are reserved. Where the address space is limited they are a share of what
     /// is left, so that threads and the runtime find room too; what does not fit into them is refused.
-    private static func addressBytes(for limits: Limits) -> Int {
-        let wanted = min(max(limits.bytes, 1 << 34) * 4, 1 << 44)
+    private static func addressBytes(for largestLimitBytes: Int) -> Int {
+        let wanted = min(largestLimitBytes * 4, 1 << 44)
         let obtainable = ReservedMemory.obtainable(upTo: wanted * 4)
         return obtainable == wanted * 4 ? wanted : obtainable / 6
     }
@@ -95,7 +102,8 @@ public final class Tree: Sendable {
         _ table: InodeTable, _ allocation: inout InodeTable.Allocation
     ) throws(Errno) -> NodeID {
         let node = try budget.reserve()
-        let reservation = try ledger.reserve(InodeTable.slotCost)
+        // A root there is also where memory is short: what is short now may not be later.
+        let reservation = try ledger.reserve(InodeTable.slotCost, unguarded: true)
         var charge = Charge(to: ledger)
         reservation.commit(into: &charge, data: 0, metadata: InodeTable.slotCost)
         let now = Timestamp32(configuration.clock.now())
@@ -117,7 +125,9 @@ public final class Tree: Sendable {
         usage.limitBytes = ledger.limitBytes
         usage.chargedBytes = ledger.usedBytes
         // Memory that is held for nobody is used all the same, above a small allowance.
-        usage.usedBytes = min(ledger.limitBytes, ledger.usedBytes + ledger.slack.excessBytes)
+        // While a limit drains more may be used than it says.
+        let used = ledger.usedBytes
+        usage.usedBytes = max(used, min(ledger.limitBytes, used + ledger.slack.excessBytes))
         usage.dataBytes = ledger.dataBytes
         usage.metadataBytes = usage.usedBytes - usage.dataBytes
         usage.peakBytes = max(usage.usedBytes, ledger.peakBytes)
@@ -139,7 +149,7 @@ public final class Tree: Sendable {
         _ = try table.attributes(of: node, in: memory)
         let usage = usage
         let unused = max(0, usage.limitBytes - usage.usedBytes)
-        let free = min(unused, configuration.memoryGuard?.admittedBytes ?? .max)
+        let free = min(unused, ledger.admittedBytes)
         // Without a node limit the bytes bound the nodes: an empty file with a short name.
         let freeNodes = usage.maxNodes.map { max(0, $0 - usage.nodes) } ?? unused / (InodeTable.slotCost + 64)
         return FilesystemStatistics(
@@ -148,10 +158,16 @@ public final class Tree: Sendable {
             freeNodes: UInt64(freeNodes))
     }
 
+    /// Has the memory guard look where its last look is an interval old, so that what it says is of now.
+    public func lookAtMemory() {
+        ledger.lookAtMemory()
+    }
+
     /// Why limits were not changed.
     public enum ResizeRefusal: Error, Sendable, Hashable {
         case bytesBelowUse(usedBytes: Int)
         case nodesBelowUse(usedNodes: Int)
+        case bytesBeyondAddresses(largestBytes: Int)
     }
 
     /// Changes the limits of the living tree, both or none; nil leaves one as it is.
@@ -160,6 +176,9 @@ public final class Tree: Sendable {
     /// fallen.
     public func setLimits(bytes: Int?, nodes: Int?, draining: Bool) throws(ResizeRefusal) {
         let oldBytes = ledger.limitBytes
+        if let bytes, bytes > max(oldBytes, largestLimitBytes) {
+            throw .bytesBeyondAddresses(largestBytes: largestLimitBytes)
+        }
         if let bytes, !ledger.setLimit(bytes, draining: draining) {
             throw .bytesBelowUse(usedBytes: ledger.usedBytes)
         }
@@ -205,12 +224,24 @@ public final class Tree: Sendable {
         error == .noSpace || error == .diskQuotaExceeded || error == configuration.limits.nodeLimitErrno
     }
 
+    /// A refusal met the kernel's write-back, not a program: it counts as a lost page and not as its cause.
+    public func countLostPage(refusedWith error: Errno) {
+        withdrawRefusal(error)
+        refusals.writeback.add()
+    }
+
     /// Takes a refusal out of the counts: the operation was tried again and nobody has seen it fail.
     public func withdrawRefusal(_ error: Errno) {
-        if error == configuration.limits.nodeLimitErrno, let limit = budget.limit, budget.usedNodes >= limit {
+        // Where the node limit shares its errno with another limit, the one that is reached is meant: a node
+        // less than the limit, as one has ended since.
+        let isAlone = error != .noSpace && error != .diskQuotaExceeded
+        let isReached = budget.limit.map { budget.usedNodes + 1 >= $0 } ?? false
+        if error == configuration.limits.nodeLimitErrno, isAlone || isReached {
             refusals.nodes.add(-1)
         } else if error == .noSpace {
-            (configuration.memoryGuard?.isTripped == true ? refusals.memoryGuard : refusals.bytes).add(-1)
+            // The guard also refuses a large request without being tripped.
+            let isGuards = configuration.memoryGuard?.isTripped == true || refusals.bytes.value == 0
+            (isGuards ? refusals.memoryGuard : refusals.bytes).add(-1)
         } else {
             refusals.directory.add(-1)
         }

@@ -2,7 +2,7 @@
 /// straddle a request.
 public struct Usage: Hashable, Sendable {
     public var limitBytes = 0
-    /// `dataBytes + metadataBytes`; never above `limitBytes`.
+    /// `dataBytes + metadataBytes`; above `limitBytes` only while a lowered limit drains.
     public var usedBytes = 0
     /// `usedBytes` without the memory that is held for nobody: the sum of all charges and reservations.
     public var chargedBytes = 0

@@ -39,6 +39,21 @@ struct MountCommand: ParsableCommand {
     @Option(help: "How long a stop waits for those who use the mount: 20s, 500ms, 2m. (default: 20s)")
     var stopTimeout: String?
 
+    @Option(help: "When to look at the memory there is: none, init or per_write. (default: per_write)")
+    var memoryGuard: String?
+
+    @Option(help: "What to do where it does not suffice: warn or raise. (default: raise)")
+    var memoryGuardAction: String?
+
+    @Option(help: "How often to look at the most: 1s, 200ms. (default: 1s)")
+    var memoryGuardInterval: String?
+
+    @Option(help: "How much memory to leave for everybody else. (default: 64M)")
+    var memoryGuardHeadroom: String?
+
+    @Option(help: "How much freed memory to keep for the next file, for speed. (default: 8M)")
+    var keepFree: String?
+
     @Flag(help: "Make the directory if it is missing.")
     var mkdir = false
 
@@ -55,7 +70,9 @@ struct MountCommand: ParsableCommand {
         let values = [
             ("size", size), ("max_nodes", maxNodes), ("node_limit_errno", nodeLimitErrno),
             ("storage", storage), ("chunk_overhead", chunkOverhead), ("promotion_limit", promotionLimit),
-            ("io", io), ("stop_timeout", stopTimeout),
+            ("io", io), ("stop_timeout", stopTimeout), ("memory_guard", memoryGuard),
+            ("memory_guard_action", memoryGuardAction), ("memory_guard_interval", memoryGuardInterval),
+            ("memory_guard_headroom", memoryGuardHeadroom), ("keep_free", keepFree),
         ]
         return values.compactMap { name, value in
             guard let value else { return nil }

@@ -70,6 +70,43 @@ struct LedgerTests {
         #expect(refusals.bytes.value == 1)
     }
 
+    @Test("a limit moves both ways, below use only to drain")
+    func resize() throws {
+        let ledger = QuotaLedger(limitBytes: 100)
+        var charge = Charge(to: ledger)
+        let held = try ledger.reserve(60)
+        held.commit(into: &charge, data: 60, metadata: 0)
+        #expect(!ledger.setLimit(59, draining: false))
+        #expect(ledger.limitBytes == 100)
+        #expect(ledger.setLimit(60, draining: false))
+        #expect(throws: Errno.noSpace) { _ = try ledger.reserve(1) }
+        #expect(ledger.setLimit(40, draining: true))
+        #expect(throws: Errno.noSpace) { _ = try ledger.reserve(1) }
+        #expect(try ledger.reserve(0).bytes == 0)
+        charge.shrink(data: -30, metadata: 0)
+        #expect(try ledger.reserve(10).bytes == 10)
+        #expect(throws: Errno.noSpace) { _ = try ledger.reserve(11) }
+        #expect(ledger.setLimit(Int.max, draining: false))
+        #expect(try ledger.reserve(1 << 60).bytes == 1 << 60)
+    }
+
+    @Test("a limit that moves under many threads holds at every moment")
+    func resizeUnderUse() async throws {
+        let ledger = QuotaLedger(limitBytes: 1000)
+        await withTaskGroup(of: Int.self) { group in
+            for seed in 0..<4 { group.addTask { churn(ledger, seed: UInt64(seed)) } }
+            group.addTask {
+                var seen = 0
+                for round in 0..<20_000 where ledger.setLimit(200 + round * 97 % 800, draining: false) {
+                    seen = max(seen, ledger.usedBytes - ledger.limitBytes)
+                }
+                return seen
+            }
+            for await seen in group { #expect(seen <= 1000) }
+        }
+        #expect(ledger.usedBytes == 0 && ledger.reservedBytes == 0)
+    }
+
     @Test("many threads never get past the limit, and the sum is exact")
     func threads() async throws {
         let ledger = QuotaLedger(limitBytes: 1000)
@@ -112,6 +149,19 @@ struct NodeBudgetTests {
         budget.giveBack()
         try budget.reserve().commit()
         #expect(budget.usedNodes == 1)
+    }
+
+    @Test("its limit moves both ways, below use only to drain")
+    func resize() throws {
+        let budget = NodeBudget(limit: nil, refusing: .tooManyOpenFiles)
+        try budget.reserve().commit()
+        try budget.reserve().commit()
+        #expect(!budget.setLimit(1, draining: false) && budget.limit == nil)
+        #expect(budget.setLimit(1, draining: true) && budget.limit == 1)
+        budget.giveBack()
+        #expect(throws: Errno.tooManyOpenFiles) { _ = try budget.reserve() }
+        #expect(budget.setLimit(2, draining: false))
+        try budget.reserve().commit()
     }
 
     @Test("a node that does not come to be is given back")

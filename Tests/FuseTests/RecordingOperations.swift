@@ -52,7 +52,7 @@ final class RecordingOperations: FileOperations {
     private func noteEntry(_ call: String) throws(Errno) -> Entry {
         try note(call)
         return state.withLock { state in
-            state.references[state.entry.node.rawValue, default: 0] += 1
+            state.references[state.entry.node.rawValue, default: 0] &+= 1
             return state.entry
         }
     }
@@ -72,7 +72,7 @@ final class RecordingOperations: FileOperations {
     func forget(_ node: NodeID, count: UInt64) {
         state.withLock { state in
             state.calls.append("forget \(node.rawValue) \(count)")
-            state.references[node.rawValue, default: 0] -= Int(truncatingIfNeeded: count)
+            state.references[node.rawValue, default: 0] &-= Int(truncatingIfNeeded: count)
         }
     }
 
@@ -173,6 +173,10 @@ final class RecordingOperations: FileOperations {
         return bytes.byteCount
     }
 
+    func lostWriteback(to node: NodeID, at offset: Int64, _ error: Errno) {
+        state.withLock { $0.calls.append("lost \(node.rawValue) \(offset) \(error.rawValue)") }
+    }
+
     func allocate(_ node: NodeID, mode: AllocationMode, offset: Int64, count: Int64) throws(Errno) {
         try note("allocate \(node.rawValue) \(mode.rawValue) \(offset) \(count)")
     }
@@ -200,7 +204,7 @@ final class RecordingOperations: FileOperations {
             let isTaken = unsafe bytes.withUnsafeBytes { unsafe body($0.bytes, UInt64(index + 1), entry) }
             guard isTaken else { return }
             if counting && name != "." && name != ".." {
-                state.withLock { $0.references[entry.node.rawValue, default: 0] += 1 }
+                state.withLock { $0.references[entry.node.rawValue, default: 0] &+= 1 }
             }
         }
     }

@@ -25,6 +25,14 @@ extension MountFixture {
             return value
         }
 
+        /// A number of the object `refusals`.
+        package func refusals(_ name: String) throws -> Int {
+            guard let object = text.firstRange(of: "\"refusals\"") else {
+                throw Failure(description: "no refusals in \(text)")
+            }
+            return try Status(String(text[object.upperBound...])).number(name)
+        }
+
         package var description: String { text }
     }
 

@@ -195,8 +195,11 @@ void shim_on_read(void *_Nonnull context, fuse_req_t _Nonnull request, uint64_t 
                   int64_t offset);
 
 /// Serves FUSE_WRITE. `drops_privileges` is as in `shim_on_setattr`; libfuse itself does not hand it on.
+/// `is_writeback`: the kernel writes back a page that was dirtied through a mapping, for nobody it could
+/// name.
 void shim_on_write(void *_Nonnull context, fuse_req_t _Nonnull request, uint64_t node,
-                   const void *_Nonnull bytes, size_t count, int64_t offset, bool drops_privileges);
+                   const void *_Nonnull bytes, size_t count, int64_t offset, bool drops_privileges,
+                   bool is_writeback);
 
 /// Serves FUSE_FALLOCATE. `mode` is that of fallocate(2).
 void shim_on_fallocate(void *_Nonnull context, fuse_req_t _Nonnull request, uint64_t node, int32_t mode,

@@ -74,6 +74,16 @@ int linux_probe_mount(const char *_Nonnull path);
 /// A descriptor that poll(2) finds readable when the process ends; or the negated errno.
 int linux_process_descriptor(int32_t process);
 
+/// An event that threads wait for: readable once it was set. Returns the descriptor, or the negated errno.
+int linux_event_make(void);
+
+/// Sets the event; never waits.
+void linux_event_set(int event);
+
+/// Waits until the event is set, or the time is up where that is not negative; resets it. Returns whether it
+/// was set.
+int linux_event_await(int event, int milliseconds);
+
 /// Makes sure that no core of this process is ever written, nor its memory read by others of the same user.
 void linux_forbid_core_dumps(void);
 

@@ -77,6 +77,19 @@ extension PosixCases {
             try Kernel.truncate(fd, 1 << 20)
             s.equal(mapping[700_000], 0)
         },
+        PosixCase("what is stored in a mapped hole is data before it is synced, and a copy keeps it") { s in
+            let fd = try s.open(s["f"], O_RDWR | O_CREAT)
+            try Kernel.truncate(fd, 1 << 20)
+            let mapping = try Mapping(fd, bytes: 1 << 20, shared: true)
+            mapping[600_000] = 7
+            let data = try Kernel.seek(fd, 0, linux_seek_data)
+            s.that(data <= 600_000, "data was found at \(data)")
+            let hole = try Kernel.seek(fd, 600_000, linux_seek_hole)
+            s.that(hole > 600_000, "a hole was found at \(hole)")
+            let copied = try Program.run(["cp", "--sparse=auto", "f", "copy"], in: s.directory)
+            s.equal(copied.status, 0)
+            s.equal(try s.contents(s["copy"])[600_000], 7)
+        },
         PosixCase("a shared writable mapping needs a writable descriptor") { s in
             try s.make(s["f"], "abc")
             let fd = try s.open(s["f"], O_RDONLY)

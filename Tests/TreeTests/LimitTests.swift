@@ -1,0 +1,89 @@
+import Accounting
+import Basics
+import Storage
+import Support
+import Testing
+import Tree
+
+@Suite("A tree whose limits move")
+struct LimitTests {
+    private static func tree(bytes: Int, nodes: Int? = nil) throws -> Tree {
+        try Tree(TreeConfiguration(limits: Limits(bytes: bytes, nodes: nodes)))
+    }
+
+    private func make(_ name: String, in tree: Tree) throws -> NodeID {
+        let caller = Caller(user: 0, group: 0, process: 0)
+        return try Array(name.utf8).withRawSpan { (name) throws(Errno) in
+            try tree.create(name, in: .root, mode: 0o600, exclusive: true, by: caller).node
+        }
+    }
+
+    private func write(_ mebibytes: Int, to file: NodeID, in tree: Tree) throws {
+        let bytes = [UInt8](repeating: 1, count: 1 << 20)
+        for index in 0..<mebibytes {
+            _ = try bytes.withRawSpan { (bytes) throws(Errno) in
+                try tree.write(bytes, to: file, at: Int64(index) << 20, droppingPrivileges: false)
+            }
+        }
+    }
+
+    @Test("it grows, shrinks to what is in use and not below, and statistics follow")
+    func moves() throws {
+        let tree = try Self.tree(bytes: 4 << 20)
+        let file = try make("a", in: tree)
+        #expect(throws: Errno.noSpace) { try write(5, to: file, in: tree) }
+        try tree.setLimits(bytes: 8 << 20, nodes: nil, draining: false)
+        #expect(try tree.statistics(of: .root).blocks == (8 << 20) / 4096)
+        try write(5, to: file, in: tree)
+        let used = tree.usage.usedBytes
+        #expect(throws: Tree.ResizeRefusal.bytesBelowUse(usedBytes: used)) {
+            try tree.setLimits(bytes: used - 1, nodes: nil, draining: false)
+        }
+        #expect(tree.usage.limitBytes == 8 << 20)
+        try tree.setLimits(bytes: used, nodes: nil, draining: false)
+        #expect(try tree.statistics(of: .root).freeBlocks == 0)
+        // At 100 % full what is there can be written over.
+        try write(5, to: file, in: tree)
+        tree.checkInvariants()
+    }
+
+    @Test("both limits change, or none")
+    func together() throws {
+        let tree = try Self.tree(bytes: 4 << 20, nodes: 10)
+        _ = try make("a", in: tree)
+        #expect(throws: Tree.ResizeRefusal.nodesBelowUse(usedNodes: 2)) {
+            try tree.setLimits(bytes: 8 << 20, nodes: 1, draining: false)
+        }
+        #expect(tree.usage.limitBytes == 4 << 20 && tree.usage.maxNodes == 10)
+        try tree.setLimits(bytes: 8 << 20, nodes: 2, draining: false)
+        #expect(throws: Errno.tooManyOpenFiles) { _ = try make("b", in: tree) }
+    }
+
+    @Test("while it drains nothing grows, what is used is told as it is, and deletion ends it")
+    func drains() throws {
+        let tree = try Self.tree(bytes: 16 << 20)
+        let file = try make("a", in: tree)
+        try write(10, to: file, in: tree)
+        try tree.setLimits(bytes: 1 << 20, nodes: nil, draining: true)
+        let usage = tree.usage
+        #expect(usage.usedBytes > 10 << 20 && usage.usedBytes == usage.dataBytes + usage.metadataBytes)
+        #expect(usage.metadataBytes > 0)
+        #expect(try tree.statistics(of: .root).availableBlocks == 0)
+        #expect(throws: Errno.noSpace) { _ = try make("b", in: tree) }
+        try write(10, to: file, in: tree)
+        try Array("a".utf8).withRawSpan { (name) throws(Errno) in try tree.unlink(name, in: .root) }
+        tree.forget(file, count: 1)
+        _ = try make("b", in: tree)
+        #expect(tree.usage.usedBytes < 1 << 20)
+        tree.checkInvariants()
+    }
+
+    @Test("it cannot grow beyond what there are addresses for")
+    func addresses() throws {
+        let tree = try Self.tree(bytes: 1 << 20)
+        try tree.setLimits(bytes: 1 << 34, nodes: nil, draining: false)
+        #expect(throws: Tree.ResizeRefusal.bytesBeyondAddresses(largestBytes: 1 << 34)) {
+            try tree.setLimits(bytes: (1 << 34) + 1, nodes: nil, draining: true)
+        }
+    }
+}
