@@ -35,12 +35,13 @@ bound: build ## show that memory stays bounded; QUICK=1 for a scaled form of som
 	$(SWIFT) build $(RELEASE_FLAGS) --product dmemfs-bound
 	.build/release/dmemfs-bound $(if $(QUICK),--quick)
 
-check: ## everything CI runs: format lint, build with import check, the canary, all tests
+check: ## everything CI runs: format lint, build with import check, the canary, all tests, quick bounds
 	@Tests/packages.sh $(BUILD_PACKAGES) $(TEST_PACKAGES)
 	$(MAKE) lint
 	$(SWIFT) build --build-tests --explicit-target-dependency-import-check error
 	Tests/canary.sh
 	$(SWIFT) test --disable-xctest
+	$(MAKE) bound QUICK=1
 
 test: ## all tests
 	$(SWIFT) test --disable-xctest
