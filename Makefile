@@ -35,13 +35,13 @@ bound: build ## show that memory stays bounded; QUICK=1 for a scaled form of som
 	$(SWIFT) build $(RELEASE_FLAGS) --product dmemfs-bound
 	.build/release/dmemfs-bound $(if $(QUICK),--quick)
 
-check: ## everything CI runs: format lint, build with import check, the canary, all tests, quick bounds
+check: ## everything CI runs: format lint, build with import check, the canary, quick bounds, all tests
 	@Tests/packages.sh $(BUILD_PACKAGES) $(TEST_PACKAGES)
 	$(MAKE) lint
 	$(SWIFT) build --build-tests --explicit-target-dependency-import-check error
 	Tests/canary.sh
-	$(SWIFT) test --disable-xctest
 	$(MAKE) bound QUICK=1
+	$(SWIFT) test --disable-xctest
 
 test: ## all tests
 	$(SWIFT) test --disable-xctest
