@@ -11,7 +11,9 @@
 #include <sys/inotify.h>
 #include <sys/mount.h>
 #include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -148,6 +150,10 @@ int linux_spawn(
 int linux_probe_fuse(void) {
     int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
     if (fd < 0) return errno;
+    struct stat status;
+    int failure = fstat(fd, &status) == 0 ? 0 : errno;
+    // Another device in its place, as a container may bind one there, opens as well.
+    if (failure == 0 && (!S_ISCHR(status.st_mode) || status.st_rdev != makedev(10, 229))) failure = ENODEV;
     close(fd);
-    return 0;
+    return failure;
 }

@@ -120,7 +120,7 @@ package enum Kernel {
         try call { unsafe path.withPointer { unsafe linux_inotify_watch($0, mask) } }
     }
 
-    /// Whether FUSE can mount here: nil, or the errno of opening /dev/fuse.
+    /// Whether FUSE can mount here: nil, or the errno that says why not.
     package static func whyNoFuse() -> Errno? {
         let reason = linux_probe_fuse()
         return reason == 0 ? nil : Errno(rawValue: reason)

@@ -89,7 +89,8 @@ int linux_spawn(
     char *_Nullable const *_Nonnull arguments, char *_Nullable const *_Nonnull additions,
     const char *_Nonnull directory, int output, int *_Nonnull child);
 
-/// Opens /dev/fuse and closes it again: 0, or the errno that says why no FUSE mount is possible.
+/// Opens /dev/fuse and closes it again: 0, or the errno that says why no FUSE mount is possible; ENODEV where
+/// something else lies in its place.
 int linux_probe_fuse(void);
 
 #endif
