@@ -2,168 +2,259 @@ public import Basics
 import Synchronization
 import Telemetry
 
-/// Who may have how many bytes: a limit and what is in use of it, with an optional ledger above that must
-/// agree.
+/// Whom a charge is counted against: a level, and the ledger above that must agree.
 ///
-/// Invariant: `used <= limit` at every moment, at every level, but for a limit that was lowered to drain;
-/// `used` is the sum of all charges and reservations. All operations are atomics without a lock. They are
-/// relaxed because the counters publish no other memory: what was paid for is published by the lock of the
-/// inode that owns it. Only the limit and what is used meet in an order that all agree on.
+/// A ledger never changes. When a quota comes in between, or goes, its level gets other ledgers, and the
+/// charges below move to them one after the other (`Transfer`): levels that are in both count on. So nobody
+/// who reserves or gives back ever meets a ledger whose parent is another than a moment ago. Invariant: what
+/// a level has in use is the sum of all charges and reservations whose ledgers reach it.
 public final class QuotaLedger: Sendable {
-    /// The mount's ledger for a directory's, nil for the mount's own.
+    public let level: QuotaLevel
+    /// The mount's ledger, or an outer directory's, for a directory's; nil for the mount's own.
     public let parent: QuotaLedger?
-    private let limit: Atomic<Int>
-    private let used = Atomic<Int>(0)
-    private let data = Atomic<Int>(0)
-    private let peak = Atomic<Int>(0)
-    private let reserved = Atomic<Int>(0)
-    private let refusals: RefusalCounts
-    /// Of the mount, whatever the level.
-    public let slack: Slack
-    /// Asked before anything grows; of the mount, whatever the level. nil for no guard.
-    private let memoryGuard: MemoryGuard?
-    /// What a test lets fail, here and where memory is taken; nil on a mount.
-    public let faults: FaultPlan?
+    /// Who is asked next for bytes: nobody where the level's were set aside.
+    private let next: QuotaLedger?
+    private let mount: MountUse
+    /// How many levels there are, this one among them.
+    public let depth: Int
 
-    /// - Parameter limitBytes: in bytes, above 0.
-    public init(
-        limitBytes: Int, parent: QuotaLedger? = nil, refusals: RefusalCounts = RefusalCounts(),
-        guardedBy memoryGuard: MemoryGuard? = nil, faults: FaultPlan? = nil
-    ) {
-        precondition(limitBytes > 0)
-        limit = Atomic(limitBytes)
-        self.parent = parent
-        self.refusals = refusals
-        slack = parent?.slack ?? Slack()
-        self.memoryGuard = parent?.memoryGuard ?? memoryGuard
-        self.faults = faults ?? parent?.faults
+    /// What is counted of the mount as a whole, whatever the level.
+    private final class MountUse: Sendable {
+        let level: QuotaLevel
+        let data = Atomic<Int>(0)
+        let reserved = Atomic<Int>(0)
+        let refusals: RefusalCounts
+        let nodeErrno: Errno
+        let slack = Slack()
+        let memoryGuard: MemoryGuard?
+        let faults: FaultPlan?
+
+        init(
+            _ level: QuotaLevel, _ refusals: RefusalCounts, _ nodeErrno: Errno, _ memoryGuard: MemoryGuard?,
+            _ faults: FaultPlan?
+        ) {
+            self.level = level
+            self.refusals = refusals
+            self.nodeErrno = nodeErrno
+            self.memoryGuard = memoryGuard
+            self.faults = faults
+        }
     }
 
-    /// The most that may be used, in bytes.
-    public var limitBytes: Int { limit.load(ordering: .relaxed) }
-
-    /// Sets the limit while the mount is in use.
+    /// The mount's ledger.
     ///
-    /// Below what is used the limit is set only where `draining`: nothing grows then until use has fallen
-    /// below it. Returns whether it was set.
-    public func setLimit(_ bytes: Int, draining: Bool) -> Bool {
-        precondition(bytes > 0)
-        // A limit that is plainly too low is not even set for a moment, in which others would be refused.
-        if !draining, usedBytes > bytes { return false }
-        let before = limit.exchange(bytes, ordering: .sequentiallyConsistent)
-        // Set first and look then, as `take` takes first and looks then: one of the two sees the other.
-        if !draining, used.load(ordering: .sequentiallyConsistent) > bytes {
-            limit.store(before, ordering: .sequentiallyConsistent)
-            return false
-        }
-        return true
+    /// - Parameters:
+    ///   - limitBytes: in bytes, above 0.
+    ///   - nodes: nil where only the bytes bound them.
+    ///   - nodeErrno: what the node that is one too many is refused with.
+    ///   - memoryGuard: asked before anything grows; nil for no guard.
+    ///   - faults: what a test lets fail, here and where memory is taken; nil on a mount.
+    public init(
+        limitBytes: Int, nodes: Int? = nil, refusingNodesWith nodeErrno: Errno = .tooManyOpenFiles,
+        refusals: RefusalCounts = RefusalCounts(), guardedBy memoryGuard: MemoryGuard? = nil,
+        faults: FaultPlan? = nil
+    ) {
+        level = QuotaLevel(bytes: limitBytes, nodes: nodes, keepsPeak: true)
+        mount = MountUse(level, refusals, nodeErrno, memoryGuard, faults)
+        parent = nil
+        next = nil
+        depth = 1
+    }
+
+    /// A directory's ledger.
+    public init(_ level: QuotaLevel, below parent: QuotaLedger) {
+        self.level = level
+        self.parent = parent
+        next = level.isSetAside ? nil : parent
+        mount = parent.mount
+        depth = parent.depth + 1
+    }
+
+    // MARK: - What there is
+
+    /// The most that this level may use, in bytes; `Int.max` for no limit.
+    public var limitBytes: Int { level.limitBytes }
+    public var usedBytes: Int { level.usedBytes }
+    /// The part of the whole mount's use that is file data; the rest is metadata.
+    public var dataBytes: Int { mount.data.load(ordering: .relaxed) }
+    /// The most that the whole mount has used.
+    public var peakBytes: Int { mount.level.peakBytes }
+    /// The part of the whole mount's use that is set aside for operations in flight.
+    public var reservedBytes: Int { mount.reserved.load(ordering: .relaxed) }
+    /// Of the whole mount.
+    public var slack: Slack { mount.slack }
+    /// What a test lets fail; nil on a mount.
+    public var faults: FaultPlan? { mount.faults }
+
+    /// The lowest limit of all levels, in bytes: no single operation can need more.
+    public var leastLimitBytes: Int {
+        min(level.limitBytes, next?.leastLimitBytes ?? .max)
+    }
+
+    /// The least that the levels leave, in bytes; the memory guard is not asked.
+    public var freeBytes: Int {
+        min(max(0, level.limitBytes - level.usedBytes), next?.freeBytes ?? .max)
+    }
+
+    /// The least that the levels leave, in nodes; `Int.max` where there is no limit.
+    public var freeNodes: Int {
+        min(max(0, level.limitNodes - level.usedNodes), parent?.freeNodes ?? .max)
+    }
+
+    /// Whether what is charged to this ledger counts at `level`: for nodes. Bytes stop where they were set
+    /// aside.
+    public func reaches(_ level: QuotaLevel) -> Bool {
+        self.level === level || parent?.reaches(level) ?? false
+    }
+
+    /// Whether bytes that are charged to this ledger count at `level`.
+    public func paysAt(_ level: QuotaLevel) -> Bool {
+        self.level === level || next?.paysAt(level) ?? false
     }
 
     /// Whether a pool may take `bytes` more of which nothing is charged yet: 0 for what has been reserved.
     ///
     /// Everything that takes memory asks, whole pages too: what is held for nobody lies beside them.
     public func admitsPage(of bytes: Int) -> Bool {
-        if usedBytes + slack.bytes + bytes <= limitBytes + Slack.allowanceBytes { return true }
-        refusals.bytes.add()
+        if mount.level.usedBytes + slack.bytes + bytes <= mount.level.limitBytes + Slack.allowanceBytes {
+            return true
+        }
+        mount.refusals.bytes.add()
         return false
     }
 
-    public var usedBytes: Int { used.load(ordering: .relaxed) }
-    /// The part of `usedBytes` that is file data; the rest is metadata.
-    public var dataBytes: Int { data.load(ordering: .relaxed) }
-    /// The highest `usedBytes` there has been.
-    public var peakBytes: Int { peak.load(ordering: .relaxed) }
-    /// The part of `usedBytes` that is set aside for operations in flight.
-    public var reservedBytes: Int { reserved.load(ordering: .relaxed) }
-
     /// What may be written now as far as the memory guard is concerned, in bytes.
-    public var admittedBytes: Int { memoryGuard?.admittedBytes { use(but: 0) } ?? .max }
+    public var admittedBytes: Int { mount.memoryGuard?.admittedBytes { use(but: 0) } ?? .max }
 
     /// Has the memory guard look where its last look is an interval old.
     public func lookAtMemory() {
-        memoryGuard?.look { use(but: 0) }
+        mount.memoryGuard?.look { use(but: 0) }
     }
 
     /// What the whole mount uses and has set aside for operations in flight, but for `own`.
     private func use(but own: Int) -> MemoryGuard.Use {
-        var ledger = self
-        while let parent = ledger.parent { ledger = parent }
-        let inFlight = max(0, ledger.reservedBytes - own)
-        return MemoryGuard.Use(usedBytes: ledger.usedBytes - own, inFlightBytes: inFlight)
+        MemoryGuard.Use(
+            usedBytes: mount.level.usedBytes - own, inFlightBytes: max(0, reservedBytes - own))
     }
+
+    // MARK: - Bytes
 
     /// Sets `bytes` aside at every level, or changes nothing.
     ///
     /// - Parameter unguarded: the memory guard is not asked.
-    /// - Throws: `.noSpace` where the mount's limit or the guard refuses, `.diskQuotaExceeded` where a ledger
+    /// - Throws: `.noSpace` where the mount's limit or the guard refuses, `.diskQuotaExceeded` where a level
     ///   below it does.
     public func reserve(_ bytes: Int, unguarded: Bool = false) throws(Errno) -> Reservation {
         precondition(bytes >= 0)
-        if let faults, bytes > 0, faults.strikes(.reservation) { throw refuse() }
-        var level: QuotaLedger? = self
-        while let ledger = level {
-            guard ledger.take(bytes) else {
-                giveBack(bytes, below: ledger)
-                throw ledger.refuse()
-            }
-            level = ledger.parent
-        }
-        if let memoryGuard, bytes > 0, !unguarded, !memoryGuard.admit(bytes, use: { use(but: bytes) }) {
-            giveBack(bytes, below: nil)
-            refusals.memoryGuard.add()
+        if bytes == 0 { return Reservation(0, of: self) }
+        if let faults, faults.strikes(.reservation) { throw refusal(by: level) }
+        if let refusing = take(bytes) { throw refusal(by: refusing) }
+        mount.reserved.wrappingAdd(bytes, ordering: .relaxed)
+        if let memoryGuard = mount.memoryGuard, !unguarded,
+            !memoryGuard.admit(bytes, use: { use(but: bytes) })
+        {
+            settle(bytes, data: 0, metadata: 0)
+            mount.refusals.memoryGuard.add()
             throw .noSpace
         }
         return Reservation(bytes, of: self)
     }
 
-    private func take(_ bytes: Int) -> Bool {
-        if bytes == 0 { return true }
-        var seen = used.load(ordering: .relaxed)
-        while true {
-            // Subtract, so that the test cannot overflow.
-            guard bytes <= limitBytes - seen else { return false }
-            let (won, now) = used.weakCompareExchange(
-                expected: seen, desired: seen + bytes, ordering: .sequentiallyConsistent)
-            if won { break }
-            seen = now
-        }
-        // The limit may have been lowered since it was read.
-        guard seen + bytes <= limit.load(ordering: .sequentiallyConsistent) else {
-            used.wrappingSubtract(bytes, ordering: .relaxed)
-            return false
-        }
-        peak.max(seen + bytes, ordering: .relaxed)
-        reserved.wrappingAdd(bytes, ordering: .relaxed)
-        return true
+    /// Takes `bytes` at every level, or nothing. Returns the level that refuses, or nil.
+    private func take(_ bytes: Int) -> QuotaLevel? {
+        guard level.take(bytes) else { return level }
+        guard let next, let refusing = next.take(bytes) else { return nil }
+        level.change(by: -bytes)
+        return refusing
     }
 
-    private func giveBack(_ bytes: Int, below stop: QuotaLedger?) {
-        var level: QuotaLedger? = self
-        while let ledger = level, ledger !== stop {
-            ledger.reserved.wrappingSubtract(bytes, ordering: .relaxed)
-            ledger.used.wrappingSubtract(bytes, ordering: .relaxed)
-            level = ledger.parent
-        }
-    }
-
-    private func refuse() -> Errno {
-        if parent == nil {
-            refusals.bytes.add()
+    private func refusal(by level: QuotaLevel) -> Errno {
+        if level === mount.level {
+            mount.refusals.bytes.add()
             return .noSpace
         }
-        refusals.directory.add()
+        mount.refusals.directory.add()
         return .diskQuotaExceeded
     }
 
     /// A reservation of `bytes` has ended: use has changed by `data` and `metadata`, which may be negative.
     func settle(_ bytes: Int, data dataDelta: Int, metadata metadataDelta: Int) {
+        if dataDelta != 0 { mount.data.wrappingAdd(dataDelta, ordering: .relaxed) }
+        if bytes != 0 { mount.reserved.wrappingSubtract(bytes, ordering: .relaxed) }
         let change = dataDelta + metadataDelta - bytes
-        var level: QuotaLedger? = self
-        while let ledger = level {
-            if dataDelta != 0 { ledger.data.wrappingAdd(dataDelta, ordering: .relaxed) }
-            if bytes != 0 { ledger.reserved.wrappingSubtract(bytes, ordering: .relaxed) }
-            if change != 0 { ledger.used.wrappingAdd(change, ordering: .relaxed) }
-            level = ledger.parent
+        if change != 0 { self.change(by: change) }
+    }
+
+    private func change(by bytes: Int) {
+        level.change(by: bytes)
+        next?.change(by: bytes)
+    }
+
+    // MARK: - Nodes
+
+    /// Sets one node aside at every level, or changes nothing.
+    ///
+    /// - Throws: the mount's node-limit errno, `.diskQuotaExceeded` where a level below it refuses.
+    public func reserveNode() throws(Errno) -> NodeReservation {
+        if let refusing = takeNode() { throw nodeRefusal(by: refusing) }
+        return NodeReservation(of: self)
+    }
+
+    private func takeNode() -> QuotaLevel? {
+        guard level.takeNode() else { return level }
+        guard let parent, let refusing = parent.takeNode() else { return nil }
+        level.giveBackNode()
+        return refusing
+    }
+
+    private func nodeRefusal(by level: QuotaLevel) -> Errno {
+        if level === mount.level {
+            mount.refusals.nodes.add()
+            return mount.nodeErrno
+        }
+        mount.refusals.directory.add()
+        return .diskQuotaExceeded
+    }
+
+    /// A node that had been committed is gone.
+    public func giveBackNode() {
+        level.giveBackNode()
+        parent?.giveBackNode()
+    }
+
+    // MARK: - Moving
+
+    /// Takes, at the levels that `source` does not reach, what a charge and its nodes need there; all or
+    /// nothing.
+    ///
+    /// - Throws: `.diskQuotaExceeded` where a level refuses; for what leaves a directory whose bytes were set
+    ///   aside, `.noSpace` where the mount's does.
+    func takeTransfer(from source: QuotaLedger, bytes: Int, nodes: Int) throws(Errno) {
+        var done: QuotaLedger = self
+        while true {
+            let level = done.level
+            if bytes > 0, paysAt(level), !source.paysAt(level), !level.take(bytes) {
+                giveBackTransfer(from: source, bytes: bytes, nodes: nodes, above: done)
+                throw refusal(by: level)
+            }
+            if nodes > 0, !source.reaches(level), !level.takeNode() {
+                if bytes > 0, paysAt(level), !source.paysAt(level) { level.change(by: -bytes) }
+                giveBackTransfer(from: source, bytes: bytes, nodes: nodes, above: done)
+                throw nodeRefusal(by: level)
+            }
+            guard let parent = done.parent else { return }
+            done = parent
+        }
+    }
+
+    /// Gives back at the levels that `source` does not reach, up to and without `end`.
+    func giveBackTransfer(from source: QuotaLedger, bytes: Int, nodes: Int, above end: QuotaLedger?) {
+        var ledger: QuotaLedger? = self
+        while let current = ledger, current !== end {
+            let level = current.level
+            if bytes > 0, paysAt(level), !source.paysAt(level) { level.change(by: -bytes) }
+            if nodes > 0, !source.reaches(level) { level.giveBackNode() }
+            ledger = current.parent
         }
     }
 }

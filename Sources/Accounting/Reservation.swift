@@ -1,3 +1,5 @@
+public import Basics
+
 /// Bytes set aside but not yet in use: committed into a `Charge`, or returned on `deinit`.
 ///
 /// It holds its ledger strongly: the compiler may end a local after its last use, and an unowned ledger with
@@ -30,11 +32,29 @@ public struct Reservation: ~Copyable {
     }
 }
 
+/// One node set aside: committed when it exists, returned on `deinit` when it does not come to be.
+public struct NodeReservation: ~Copyable {
+    private let ledger: QuotaLedger
+    private var isCommitted = false
+
+    init(of ledger: QuotaLedger) {
+        self.ledger = ledger
+    }
+
+    public consuming func commit() {
+        isCommitted = true
+    }
+
+    deinit {
+        if !isCommitted { ledger.giveBackNode() }
+    }
+}
+
 /// Bytes in use by one inode. All that is left returns to its ledger on `deinit`.
 ///
 /// The owner frees its data before the charge ends: what is left then is metadata.
 public struct Charge: ~Copyable {
-    public let ledger: QuotaLedger
+    public private(set) var ledger: QuotaLedger
     /// In bytes; data and metadata together.
     public private(set) var bytes: Int
 
@@ -57,7 +77,70 @@ public struct Charge: ~Copyable {
         ledger.settle(0, data: data, metadata: metadata)
     }
 
+    // MARK: - Moving to another ledger
+
+    /// Takes what this charge, and `nodes` nodes with it, need at the levels of `target` that they do not
+    /// count at yet.
+    ///
+    /// - Throws: `.diskQuotaExceeded`, where such a level refuses.
+    public func transfer(to target: QuotaLedger, nodes: Int) throws(Errno) -> Transfer {
+        try target.takeTransfer(from: ledger, bytes: bytes, nodes: nodes)
+        return Transfer(from: ledger, to: target, bytes: bytes, nodes: nodes)
+    }
+
+    /// Moves to where `transfer` has made room. The charge must not have changed since.
+    public mutating func commit(_ transfer: consuming Transfer) {
+        precondition(transfer.bytes == bytes && transfer.source === ledger, "a charge changed while it moved")
+        ledger = transfer.target
+        transfer.commit()
+    }
+
+    /// Moves to `target` with `nodes` nodes; a `level` that it leaves is nil, or the one that `target` lacks.
+    ///
+    /// - Throws: as `transfer`; never where it leaves a level.
+    public mutating func move(nodes: Int, to target: QuotaLedger, leaving level: QuotaLevel?) throws(Errno) {
+        if let level, level.isSetAside {
+            level.release(&self, nodes: nodes, to: target)
+        } else {
+            let transfer = try transfer(to: target, nodes: nodes)
+            commit(transfer)
+        }
+    }
+
+    /// Moves to `target`, whose levels count these bytes already: as part of what `setAside` holds.
+    mutating func move(to target: QuotaLedger, paidBy setAside: inout Charge) {
+        precondition(bytes <= setAside.bytes, "more was used than had been set aside")
+        setAside.bytes -= bytes
+        ledger = target
+    }
+
     deinit {
         if bytes > 0 { ledger.settle(0, data: 0, metadata: -bytes) }
+    }
+}
+
+/// Room for a charge at the levels of another ledger: committed when it moves there, returned on `deinit`.
+public struct Transfer: ~Copyable {
+    fileprivate let source: QuotaLedger
+    fileprivate let target: QuotaLedger
+    fileprivate let bytes: Int
+    private let nodes: Int
+    private var isCommitted = false
+
+    init(from source: QuotaLedger, to target: QuotaLedger, bytes: Int, nodes: Int) {
+        self.source = source
+        self.target = target
+        self.bytes = bytes
+        self.nodes = nodes
+    }
+
+    /// What counted at the levels of the source alone no longer does.
+    fileprivate consuming func commit() {
+        source.giveBackTransfer(from: target, bytes: bytes, nodes: nodes, above: nil)
+        isCommitted = true
+    }
+
+    deinit {
+        if !isCommitted { target.giveBackTransfer(from: source, bytes: bytes, nodes: nodes, above: nil) }
     }
 }

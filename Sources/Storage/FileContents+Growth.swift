@@ -29,8 +29,9 @@ extension FileContents {
         let first = range.lowerBound / PageArena.pageBytes
         let last = (range.upperBound - 1) / PageArena.pageBytes
         // More pages than the limit has can be refused without looking for each.
-        guard last - first - Int(pageCount) <= charge.ledger.limitBytes / PageArena.pageBytes else {
-            _ = try charge.ledger.reserve(charge.ledger.limitBytes + 1)
+        let mostBytes = charge.ledger.leastLimitBytes
+        guard last - first - Int(pageCount) <= mostBytes / PageArena.pageBytes else {
+            _ = try charge.ledger.reserve(mostBytes + 1)
             throw .noSpace
         }
         let growth = growth(first: first, last: last, end: range.upperBound, size: size, memory)

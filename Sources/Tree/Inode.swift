@@ -38,6 +38,8 @@ struct Inode: ~Copyable {
     struct Directory: ~Copyable {
         var names = NameMap()
         var parent: NodeID
+        /// The next in the row of directories that a quota is still to be counted in (`QuotaChange`).
+        var next: NodeID?
     }
 
     /// What differs by kind.
@@ -151,12 +153,28 @@ extension Inode.State {
         }
     }
 
+    /// The next of the row that `Directory.next` links.
+    var next: NodeID? {
+        switch body {
+        case .directory(let directory): return directory.next
+        default: return nil
+        }
+    }
+
     mutating func setParent(_ parent: NodeID) {
+        changeDirectory { $0.parent = parent }
+    }
+
+    mutating func setNext(_ next: NodeID?) {
+        changeDirectory { $0.next = next }
+    }
+
+    private mutating func changeDirectory(_ change: (inout Inode.Directory) -> Void) {
         var taken = Inode.Body.plain
         swap(&taken, &body)
         switch consume taken {
         case .directory(var directory):
-            directory.parent = parent
+            change(&directory)
             body = .directory(directory)
         case let other: body = other
         }

@@ -32,6 +32,8 @@ import Synchronization
         /// Slots in use in each group that has memory; groups without have none.
         fileprivate var groupUse: ReservedMemory
         private let ledger: QuotaLedger
+        /// Not of the table, but guarded by the same lock.
+        var quotas = Quotas()
 
         /// A table's worth of free slots in an address range of its own. The mount's ledger is told of slots
         /// that are free but have memory, and says whether a group more may have it.
@@ -47,7 +49,7 @@ import Synchronization
             self.ledger = ledger
         }
 
-        private func use(of index: Int) -> UnsafeMutablePointer<UInt16> {
+        fileprivate func use(of index: Int) -> UnsafeMutablePointer<UInt16> {
             unsafe groupUse.base.assumingMemoryBound(to: UInt16.self) + index / InodeTable.groupSlots
         }
 
@@ -179,6 +181,27 @@ import Synchronization
         let slot = try unsafe slot(node)
         unsafe slot.pointee.lookups -= min(count, slot.pointee.lookups)
         return unsafe slot.pointee.lookups
+    }
+
+    /// The node in the first slot from `index` on that has one, and the slot behind it; nil behind the last.
+    ///
+    /// Looks at `steps` slots or groups of slots at the most, and then returns no node.
+    func next(
+        from index: Int, steps: Int, _ allocation: borrowing Allocation
+    ) -> (node: NodeID?, index: Int)? {
+        let end = usable.load(ordering: .relaxed)
+        var index = max(1, index)
+        for _ in 0..<steps where index < end {
+            if unsafe allocation.use(of: index).pointee == 0 {
+                // No memory is touched for a group that has none.
+                index = (index / InodeTable.groupSlots + 1) * InodeTable.groupSlots
+            } else if allocation.taken.isTaken(index) {
+                return unsafe (NodeID(index: UInt32(index), number: base[index].number), index + 1)
+            } else {
+                index += 1
+            }
+        }
+        return index < end ? (nil, index) : nil
     }
 
     /// The IDs of all nodes, for checks. The caller holds the namespace's lock.

@@ -9,9 +9,11 @@ extension Tree {
     ///
     /// - Each inode's charge is what its slot, contents, names and xattrs cost; their sum is what the ledger
     ///   has in use.
-    /// - `used <= limit`, and data and metadata make it up.
+    /// - `used <= limit`, and data and metadata make it up. The same holds for each quota, with what inner
+    ///   quotas hold.
+    /// - A node is charged as its directory is; one with a quota to a ledger of its own below that.
     /// - Link counts are what the directories hold; each name stands for a node that is there.
-    /// - The node budget counts the nodes; what has no name and no lookup is gone.
+    /// - The levels count the nodes; what has no name and no lookup is gone.
     public func checkInvariants() {
         do throws(Errno) {
             try namespace.withLock { (allocation) throws(Errno) in try check(allocation) }
@@ -21,7 +23,7 @@ extension Tree {
     }
 
     private func check(_ allocation: borrowing InodeTable.Allocation) throws(Errno) {
-        var used = 0
+        var levels = LevelSums()
         var data = 0
         var orphans = 0
         var links: [NodeID: UInt32] = [:]
@@ -31,7 +33,7 @@ extension Tree {
                 let cost = state.auditedCost(in: memory)
                 precondition(
                     cost == state.charge.bytes, "a node is charged \(state.charge.bytes), but costs \(cost)")
-                used += cost
+                levels.add(cost, nodes: 1, to: state.charge.ledger)
                 data += state.dataBytes(in: memory)
                 if state.links == 0 { orphans += cost }
             }
@@ -48,13 +50,14 @@ extension Tree {
             let isNamed = try table.withState(node) { (state) throws(Errno) in state.links > 0 }
             precondition(isNamed || lookups > 0, "a node without name and lookup was kept")
         }
-        precondition(used == ledger.usedBytes, "the ledger has \(ledger.usedBytes) in use, the nodes \(used)")
+        for level in allocation.quotas.levels.values {
+            precondition(level.holding != nil, "a quota does not pay for itself")
+        }
+        levels.check()
         precondition(
             data == ledger.dataBytes, "the ledger has \(ledger.dataBytes) of data, the nodes \(data)")
         precondition(
             ledger.usedBytes <= ledger.limitBytes && ledger.reservedBytes == 0, "the limit does not hold")
-        precondition(
-            nodes.count == budget.usedNodes, "the budget counts \(budget.usedNodes) nodes of \(nodes.count)")
         precondition(
             orphans == orphanBytes.load(ordering: .relaxed), "the bytes without a name are miscounted")
     }
@@ -83,6 +86,50 @@ extension Tree {
             if entry.kind == .directory { links[node, default: 0] += 1 }
             let kind = try table.withState(entry.node) { (state) throws(Errno) in state.kind }
             precondition(kind == entry.kind, "a name says another kind than its node")
+            try checkLedger(of: entry.node, in: node, allocation)
+        }
+    }
+
+    private func checkLedger(
+        of node: NodeID, in directory: NodeID, _ allocation: borrowing InodeTable.Allocation
+    ) throws(Errno) {
+        precondition(allocation.quotas.change == nil, "a change of quotas is under way")
+        let outer = try ledger(of: directory, allocation)
+        let own = try ledger(of: node, allocation)
+        guard let level = allocation.quotas.levels[node] else {
+            return precondition(own === outer, "a node is not charged as its directory is")
+        }
+        precondition(own.level === level && own.parent === outer, "a quota is not below its directory's")
+        precondition(level.holding?.ledger === outer, "a quota is not paid for by what is above")
+    }
+}
+
+/// What the charges come to at each level.
+private struct LevelSums {
+    private var sums: [ObjectIdentifier: (level: QuotaLevel, bytes: Int, nodes: Int)] = [:]
+
+    mutating func add(_ bytes: Int, nodes: Int, to ledger: QuotaLedger) {
+        var bytes = bytes
+        var next: QuotaLedger? = ledger
+        while let ledger = next {
+            let level = ledger.level
+            sums[ObjectIdentifier(level), default: (level, 0, 0)].bytes += bytes
+            sums[ObjectIdentifier(level), default: (level, 0, 0)].nodes += nodes
+            if level.isSetAside { bytes = 0 }
+            next = ledger.parent
+        }
+    }
+
+    mutating func check() {
+        for level in sums.values.map(\.level) {
+            guard let holding = level.holding else { continue }
+            add(holding.bytes, nodes: 0, to: holding.ledger)
+        }
+        for (level, bytes, nodes) in sums.values {
+            precondition(
+                bytes == level.usedBytes, "a level has \(level.usedBytes) in use, the charges come to \(bytes)")
+            precondition(
+                nodes == level.usedNodes, "a level counts \(level.usedNodes) nodes, of which \(nodes) are there")
         }
     }
 }

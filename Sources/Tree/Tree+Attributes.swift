@@ -37,6 +37,7 @@ extension Tree {
         _ name: RawSpan, of node: NodeID, to value: RawSpan, _ setting: AttributeSetting, by caller: Caller
     ) throws(Errno) {
         if try Tree.space(of: name) == .trusted, caller.user != 0 { throw .notPermitted }
+        if QuotaAttribute.isReserved(name) { return try setQuotaAttribute(name, of: node, to: value) }
         guard value.byteCount <= Tree.valueBytesLimit else { throw .argListTooLong }
         guard !setting.isSuperset(of: [.create, .replace]) else { throw .invalidArgument }
         let now = configuration.clock.now()
@@ -52,6 +53,7 @@ extension Tree {
         _ name: RawSpan, of node: NodeID, by caller: Caller, _ body: (RawSpan) -> Void
     ) throws(Errno) {
         if try Tree.space(of: name) == .trusted, caller.user != 0 { throw .noData }
+        if QuotaAttribute.isReserved(name) { return try quotaAttribute(name, of: node, body) }
         try table.withState(node) { (state) throws(Errno) in
             guard state.extendedAttributes.withValue(of: name, in: memory, body) else { throw .noData }
         }
@@ -79,6 +81,7 @@ extension Tree {
 
     public func removeExtendedAttribute(_ name: RawSpan, of node: NodeID, by caller: Caller) throws(Errno) {
         if try Tree.space(of: name) == .trusted, caller.user != 0 { throw .notPermitted }
+        if QuotaAttribute.isReserved(name) { return try setQuotaAttribute(name, of: node, to: nil) }
         let now = configuration.clock.now()
         try change(node) { (state) throws(Errno) in
             try state.extendedAttributes.remove(name, in: memory, charge: &state.charge)

@@ -59,7 +59,7 @@ extension Tree {
     public func makeTemporary(in parent: NodeID, mode: UInt32, by caller: Caller) throws(Errno) -> Entry {
         let mode = FileKind.regular.rawValue | mode & 0o7777
         return try namespace.withLock { (allocation) throws(Errno) in
-            let place = try place(in: parent)
+            let place = try place(in: parent, allocation)
             let node = try [].withRawSpan { (target) throws(Errno) in
                 try makeInode(NewNode(mode: mode, caller: caller), in: place, target, &allocation)
             }
@@ -80,13 +80,17 @@ extension Tree {
     }
 
     /// Throws `.notDirectory`, and `.noSuchFileOrDirectory` for a directory that has been removed.
-    func place(in parent: NodeID) throws(Errno) -> Place {
-        try table.withState(parent) { (state) throws(Errno) in
+    func place(
+        in parent: NodeID, _ allocation: borrowing InodeTable.Allocation
+    ) throws(Errno) -> Place {
+        var place = try table.withState(parent) { (state) throws(Errno) in
             guard state.kind == .directory else { throw .notDirectory }
             guard state.links > 0 else { throw .noSuchFileOrDirectory }
             let group = state.mode & 0o2000 != 0 ? state.group : nil
             return Place(directory: parent, ledger: state.charge.ledger, group: group)
         }
+        place.ledger = allocation.quotas.current(place.ledger)
+        return place
     }
 
     /// Makes a node and gives it its first name.
@@ -96,7 +100,7 @@ extension Tree {
         var ended: Inode?
         defer { end(ended.take()) }
         return try namespace.withLock { (allocation) throws(Errno) in
-            let place = try place(in: parent)
+            let place = try place(in: parent, allocation)
             guard try findIfThere(name, in: parent, allocation) == nil else { throw .fileExists }
             let node = try makeInode(new, in: place, target, &allocation)
             let kind = FileKind(mode: new.mode) ?? .regular
@@ -115,7 +119,7 @@ extension Tree {
     func makeInode(
         _ new: NewNode, in place: Place, _ target: RawSpan, _ allocation: inout InodeTable.Allocation
     ) throws(Errno) -> NodeID {
-        let nodes = try budget.reserve()
+        let nodes = try place.ledger.reserveNode()
         let kind = FileKind(mode: new.mode) ?? .regular
         let targetCost = kind == .symlink ? StoredBytes.cost(target.byteCount) : 0
         let cost = InodeTable.slotCost + targetCost
@@ -184,13 +188,17 @@ extension Tree {
     /// Gives a node one more name. Throws `.notPermitted` for a directory, `.fileExists`.
     public func link(_ node: NodeID, as name: RawSpan, in parent: NodeID) throws(Errno) -> Entry {
         try namespace.withLock { (allocation) throws(Errno) in
-            _ = try place(in: parent)
+            let place = try place(in: parent, allocation)
             let (kind, links) = try table.withState(node) { (state) throws(Errno) in (state.kind, state.links)
             }
             guard kind != .directory else { throw .notPermitted }
             guard links < UInt32.max else { throw .tooManyLinks }
             guard try findIfThere(name, in: parent, allocation) == nil else { throw .fileExists }
-            try addName(name, to: parent, node, kind)
+            if links > 0 { try checkMayLink(node, to: place.ledger, allocation) }
+            // A file that had no name comes into this directory with it; another is charged here already.
+            try recharging(node, to: links > 0 ? nil : place.ledger) { () throws(Errno) in
+                try addName(name, to: parent, node, kind)
+            }
             let now = configuration.clock.now()
             try table.withState(node) { (state) throws(Errno) in
                 if state.links == 0 { orphanBytes.wrappingSubtract(state.charge.bytes, ordering: .relaxed) }
@@ -222,6 +230,7 @@ extension Tree {
             try removeName(name, from: parent)
             try addLinks(-1, to: parent)
             try dropLink(found.node)
+            dropQuota(of: found.node, &allocation)
             return try takeIfEnded(found.node, &allocation)
         }
         end(ended)

@@ -1,3 +1,4 @@
+import Accounting
 public import Basics
 import Storage
 
@@ -8,6 +9,15 @@ extension Tree {
         var parent: NodeID
         var found: NameMap.Found
         var isDirectory: Bool { found.kind == .directory }
+    }
+
+    /// Where a name goes.
+    private struct Destination {
+        var parent: NodeID
+        /// What the node is charged to from then on; nil for where it is.
+        var ledger: QuotaLedger?
+        /// What has the new name now.
+        var replaced: Named?
     }
 
     /// Renames, replaces or exchanges. Under the namespace's lock throughout, so that nobody sees a half of
@@ -21,23 +31,31 @@ extension Tree {
         else { throw .invalidArgument }
         let ended: Inode? = try namespace.withLock { (allocation) throws(Errno) in
             let source = Named(parent: parent, found: try find(name, in: parent, allocation))
-            _ = try place(in: newParent)
+            let place = try place(in: newParent, allocation)
             let target = try findIfThere(newName, in: newParent, allocation).map {
                 Named(parent: newParent, found: $0)
             }
+            let crosses = try isBorder(between: parent, and: newParent, allocation)
             if flags.contains(.exchange) {
                 guard let target else { throw .noSuchFileOrDirectory }
+                if crosses { throw .improperLink }
+                try followMove(of: source.found, from: parent, to: newParent, as: newName, allocation)
+                try followMove(of: target.found, from: newParent, to: parent, as: name, allocation)
                 try exchange(name, source, newName, target, allocation)
                 return nil
             }
             if target != nil, flags.contains(.noReplace) { throw .fileExists }
             // Two names of one node: POSIX has both stay.
             if let target, target.found.node == source.found.node { return nil }
+            if crosses { try checkMayCross(source.found, allocation) }
             if source.isDirectory { try checkOutside(newParent, of: source.found.node, allocation) }
             if let target { try checkReplaceable(target, by: source, allocation) }
-            return try move(
-                name, source, to: newName, in: newParent, replacing: target, flags: flags, by: caller,
-                &allocation)
+            if !crosses {
+                try followMove(of: source.found, from: parent, to: newParent, as: newName, allocation)
+            }
+            let destination = Destination(
+                parent: newParent, ledger: crosses ? place.ledger : nil, replaced: target)
+            return try move(name, source, to: newName, in: destination, flags, by: caller, &allocation)
         }
         end(ended)
     }
@@ -65,18 +83,21 @@ extension Tree {
     }
 
     private func move(
-        _ name: RawSpan, _ source: Named, to newName: RawSpan, in newParent: NodeID, replacing target: Named?,
-        flags: RenameFlags, by caller: Caller, _ allocation: inout InodeTable.Allocation
+        _ name: RawSpan, _ source: Named, to newName: RawSpan, in destination: Destination,
+        _ flags: RenameFlags, by caller: Caller, _ allocation: inout InodeTable.Allocation
     ) throws(Errno) -> Inode? {
         let moved = source.found
+        let (newParent, target) = (destination.parent, destination.replaced)
         let whiteout =
             flags.contains(.whiteout) ? try makeWhiteout(in: source.parent, caller, &allocation) : nil
-        // The new name is the only step that can still be refused.
+        // The new name, and room for the node where it goes, are all that can still be refused.
         do throws(Errno) {
-            if target != nil {
-                try replaceName(newName, in: newParent, by: moved.node, moved.kind)
-            } else {
-                try addName(newName, to: newParent, moved.node, moved.kind)
+            try recharging(moved.node, to: destination.ledger) { () throws(Errno) in
+                if target != nil {
+                    try replaceName(newName, in: newParent, by: moved.node, moved.kind)
+                } else {
+                    try addName(newName, to: newParent, moved.node, moved.kind)
+                }
             }
         } catch {
             // Ended under the lock: it is a device, and has nothing to free that takes long.
@@ -97,6 +118,7 @@ extension Tree {
         guard let target else { return nil }
         if target.isDirectory { try addLinks(-1, to: newParent) }
         try dropLink(target.found.node)
+        dropQuota(of: target.found.node, &allocation)
         return try takeIfEnded(target.found.node, &allocation)
     }
 
@@ -104,7 +126,7 @@ extension Tree {
     private func makeWhiteout(
         in parent: NodeID, _ caller: Caller, _ allocation: inout InodeTable.Allocation
     ) throws(Errno) -> NodeID {
-        let place = try place(in: parent)
+        let place = try place(in: parent, allocation)
         let new = NewNode(mode: FileKind.characterDevice.rawValue, device: 0, caller: caller)
         return try [].withRawSpan { (target) throws(Errno) in
             try makeInode(new, in: place, target, &allocation)

@@ -48,7 +48,6 @@ public final class Tree: Sendable {
     let configuration: TreeConfiguration
     let memory: Memory
     let ledger: QuotaLedger
-    let budget: NodeBudget
     let refusals: RefusalCounts
     let table: InodeTable
     /// Rank 1.
@@ -67,11 +66,9 @@ public final class Tree: Sendable {
         self.configuration = configuration
         refusals = RefusalCounts()
         ledger = QuotaLedger(
-            limitBytes: configuration.limits.bytes, refusals: refusals, guardedBy: configuration.memoryGuard,
-            faults: configuration.faults)
-        budget = NodeBudget(
-            limit: configuration.limits.nodes, refusing: configuration.limits.nodeLimitErrno,
-            refusals: refusals)
+            limitBytes: configuration.limits.bytes, nodes: configuration.limits.nodes,
+            refusingNodesWith: configuration.limits.nodeLimitErrno, refusals: refusals,
+            guardedBy: configuration.memoryGuard, faults: configuration.faults)
         // No address would name what is above, not even with a row of free ones for each use.
         largestLimitBytes = min(
             max(configuration.limits.bytes, configuration.largestLimitBytes, 1 << 34), 1 << 44)
@@ -81,7 +78,7 @@ public final class Tree: Sendable {
             nameHashBits: configuration.nameHashBits)
         var allocation = try InodeTable.Allocation(addressBytes: addressBytes, ledger: ledger)
         let table = InodeTable(allocation)
-        let root = try Tree.makeRoot(configuration, memory, ledger, budget, table, &allocation)
+        let root = try Tree.makeRoot(configuration, memory, ledger, table, &allocation)
         precondition(root == .root, "the first node is not the root")
         self.table = table
         namespace = Lock(allocation)
@@ -98,10 +95,10 @@ public final class Tree: Sendable {
     }
 
     private static func makeRoot(
-        _ configuration: TreeConfiguration, _ memory: Memory, _ ledger: QuotaLedger, _ budget: NodeBudget,
+        _ configuration: TreeConfiguration, _ memory: Memory, _ ledger: QuotaLedger,
         _ table: InodeTable, _ allocation: inout InodeTable.Allocation
     ) throws(Errno) -> NodeID {
-        let node = try budget.reserve()
+        let node = try ledger.reserveNode()
         // A root there is also where memory is short: what is short now may not be later.
         let reservation = try ledger.reserve(InodeTable.slotCost, unguarded: true)
         var charge = Charge(to: ledger)
@@ -132,8 +129,8 @@ public final class Tree: Sendable {
         usage.metadataBytes = usage.usedBytes - usage.dataBytes
         usage.peakBytes = max(usage.usedBytes, ledger.peakBytes)
         usage.reservedBytes = ledger.reservedBytes
-        usage.maxNodes = budget.limit
-        usage.nodes = budget.usedNodes
+        usage.maxNodes = ledger.level.maxNodes
+        usage.nodes = ledger.level.usedNodes
         usage.openUnlinkedBytes = orphanBytes.load(ordering: .relaxed)
         usage.refusals.bytes = refusals.bytes.value
         usage.refusals.nodes = refusals.nodes.value
@@ -142,20 +139,6 @@ public final class Tree: Sendable {
         usage.refusals.storage = refusals.storage.value
         usage.refusals.writeback = refusals.writeback.value
         return usage
-    }
-
-    /// What statfs(2) reports: what is free is what can be written now, and so no more than the guard admits.
-    public func statistics(of node: NodeID) throws(Errno) -> FilesystemStatistics {
-        _ = try table.attributes(of: node, in: memory)
-        let usage = usage
-        let unused = max(0, usage.limitBytes - usage.usedBytes)
-        let free = min(unused, ledger.admittedBytes)
-        // Without a node limit the bytes bound the nodes: an empty file with a short name.
-        let freeNodes = usage.maxNodes.map { max(0, $0 - usage.nodes) } ?? unused / (InodeTable.slotCost + 64)
-        return FilesystemStatistics(
-            blockBytes: 4096, blocks: UInt64(usage.limitBytes / 4096), freeBlocks: UInt64(unused / 4096),
-            availableBlocks: UInt64(free / 4096), nodes: UInt64(usage.nodes + freeNodes),
-            freeNodes: UInt64(freeNodes))
     }
 
     /// Has the memory guard look where its last look is an interval old, so that what it says is of now.
@@ -179,12 +162,12 @@ public final class Tree: Sendable {
         if let bytes, bytes > max(oldBytes, largestLimitBytes) {
             throw .bytesBeyondAddresses(largestBytes: largestLimitBytes)
         }
-        if let bytes, !ledger.setLimit(bytes, draining: draining) {
+        if let bytes, !ledger.level.setMaxBytes(bytes, draining: draining) {
             throw .bytesBelowUse(usedBytes: ledger.usedBytes)
         }
-        if let nodes, !budget.setLimit(nodes, draining: draining) {
-            _ = ledger.setLimit(oldBytes, draining: true)
-            throw .nodesBelowUse(usedNodes: budget.usedNodes)
+        if let nodes, !ledger.level.setMaxNodes(nodes, draining: draining) {
+            _ = ledger.level.setMaxBytes(oldBytes, draining: true)
+            throw .nodesBelowUse(usedNodes: ledger.level.usedNodes)
         }
     }
 
@@ -209,7 +192,7 @@ public final class Tree: Sendable {
             orphanBytes.wrappingSubtract(inode.state.charge.bytes, ordering: .relaxed)
         }
         inode.state.free(in: memory)
-        budget.giveBack()
+        inode.state.charge.ledger.giveBackNode()
         ended.wrappingAdd(1, ordering: .releasing)
     }
 
@@ -235,7 +218,7 @@ public final class Tree: Sendable {
         // Where the node limit shares its errno with another limit, the one that is reached is meant: a node
         // less than the limit, as one has ended since.
         let isAlone = error != .noSpace && error != .diskQuotaExceeded
-        let isReached = budget.limit.map { budget.usedNodes + 1 >= $0 } ?? false
+        let isReached = ledger.level.maxNodes.map { ledger.level.usedNodes + 1 >= $0 } ?? false
         if error == configuration.limits.nodeLimitErrno, isAlone || isReached {
             refusals.nodes.add(-1)
         } else if error == .noSpace {

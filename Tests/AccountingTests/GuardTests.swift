@@ -205,7 +205,7 @@ struct GuardTests {
     @Test("a directory's ledger asks the mount's guard")
     func directory() {
         let (mount, _) = ledger()
-        let job = QuotaLedger(limitBytes: 1 << 40, parent: mount, refusals: refusals)
+        let job = QuotaLedger(QuotaLevel(bytes: 1 << 40), below: mount)
         var charge = Charge(to: job)
         #expect(!grow(job, 61, into: &charge) && mount.usedBytes == 0 && job.usedBytes == 0)
         #expect(grow(job, 60, into: &charge))

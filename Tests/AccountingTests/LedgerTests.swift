@@ -50,7 +50,7 @@ struct LedgerTests {
     func levels() throws {
         let refusals = RefusalCounts()
         let mount = QuotaLedger(limitBytes: 100, refusals: refusals)
-        let job = QuotaLedger(limitBytes: 50, parent: mount, refusals: refusals)
+        let job = QuotaLedger(QuotaLevel(bytes: 50), below: mount)
         #expect(throws: Errno.diskQuotaExceeded) { _ = try job.reserve(51) }
         #expect(mount.usedBytes == 0)
         let other = try mount.reserve(80)
@@ -76,17 +76,17 @@ struct LedgerTests {
         var charge = Charge(to: ledger)
         let held = try ledger.reserve(60)
         held.commit(into: &charge, data: 60, metadata: 0)
-        #expect(!ledger.setLimit(59, draining: false))
+        #expect(!ledger.level.setMaxBytes(59, draining: false))
         #expect(ledger.limitBytes == 100)
-        #expect(ledger.setLimit(60, draining: false))
+        #expect(ledger.level.setMaxBytes(60, draining: false))
         #expect(throws: Errno.noSpace) { _ = try ledger.reserve(1) }
-        #expect(ledger.setLimit(40, draining: true))
+        #expect(ledger.level.setMaxBytes(40, draining: true))
         #expect(throws: Errno.noSpace) { _ = try ledger.reserve(1) }
         #expect(try ledger.reserve(0).bytes == 0)
         charge.shrink(data: -30, metadata: 0)
         #expect(try ledger.reserve(10).bytes == 10)
         #expect(throws: Errno.noSpace) { _ = try ledger.reserve(11) }
-        #expect(ledger.setLimit(Int.max, draining: false))
+        #expect(ledger.level.setMaxBytes(nil, draining: false))
         #expect(try ledger.reserve(1 << 60).bytes == 1 << 60)
     }
 
@@ -97,7 +97,7 @@ struct LedgerTests {
             for seed in 0..<4 { group.addTask { churn(ledger, seed: UInt64(seed)) } }
             group.addTask {
                 var seen = 0
-                for round in 0..<20_000 where ledger.setLimit(200 + round * 97 % 800, draining: false) {
+                for round in 0..<20_000 where ledger.level.setMaxBytes(200 + round * 97 % 800, draining: false) {
                     seen = max(seen, ledger.usedBytes - ledger.limitBytes)
                 }
                 return seen
@@ -136,38 +136,56 @@ private func churn(_ ledger: QuotaLedger, seed: UInt64) -> Int {
     return highest
 }
 
-@Suite("The node budget")
-struct NodeBudgetTests {
+@Suite("Nodes")
+struct NodeTests {
     @Test("the node that is one too many is refused with the errno that was chosen")
     func refusal() throws {
         let refusals = RefusalCounts()
-        let budget = NodeBudget(limit: 1, refusing: .diskQuotaExceeded, refusals: refusals)
-        try budget.reserve().commit()
-        #expect(throws: Errno.diskQuotaExceeded) { _ = try budget.reserve() }
-        #expect(budget.usedNodes == 1)
+        let ledger = QuotaLedger(
+            limitBytes: 1, nodes: 1, refusingNodesWith: .diskQuotaExceeded, refusals: refusals)
+        try ledger.reserveNode().commit()
+        #expect(throws: Errno.diskQuotaExceeded) { _ = try ledger.reserveNode() }
+        #expect(ledger.level.usedNodes == 1)
         #expect(refusals.nodes.value == 1)
-        budget.giveBack()
-        try budget.reserve().commit()
-        #expect(budget.usedNodes == 1)
+        ledger.giveBackNode()
+        try ledger.reserveNode().commit()
+        #expect(ledger.level.usedNodes == 1)
     }
 
-    @Test("its limit moves both ways, below use only to drain")
+    @Test("their limit moves both ways, below use only to drain")
     func resize() throws {
-        let budget = NodeBudget(limit: nil, refusing: .tooManyOpenFiles)
-        try budget.reserve().commit()
-        try budget.reserve().commit()
-        #expect(!budget.setLimit(1, draining: false) && budget.limit == nil)
-        #expect(budget.setLimit(1, draining: true) && budget.limit == 1)
-        budget.giveBack()
-        #expect(throws: Errno.tooManyOpenFiles) { _ = try budget.reserve() }
-        #expect(budget.setLimit(2, draining: false))
-        try budget.reserve().commit()
+        let ledger = QuotaLedger(limitBytes: 1)
+        let level = ledger.level
+        try ledger.reserveNode().commit()
+        try ledger.reserveNode().commit()
+        #expect(!level.setMaxNodes(1, draining: false) && level.maxNodes == nil)
+        #expect(level.setMaxNodes(1, draining: true) && level.maxNodes == 1)
+        ledger.giveBackNode()
+        #expect(throws: Errno.tooManyOpenFiles) { _ = try ledger.reserveNode() }
+        #expect(level.setMaxNodes(2, draining: false))
+        try ledger.reserveNode().commit()
     }
 
     @Test("a node that does not come to be is given back")
     func dropped() throws {
-        let budget = NodeBudget(limit: 1, refusing: .tooManyOpenFiles)
-        do { _ = try budget.reserve() }
-        #expect(budget.usedNodes == 0)
+        let ledger = QuotaLedger(limitBytes: 1, nodes: 1)
+        do { _ = try ledger.reserveNode() }
+        #expect(ledger.level.usedNodes == 0)
+    }
+
+    @Test("every level must agree, and the one that refuses names the errno")
+    func levels() throws {
+        let refusals = RefusalCounts()
+        let mount = QuotaLedger(limitBytes: 1, nodes: 3, refusals: refusals)
+        let job = QuotaLedger(QuotaLevel(bytes: nil, nodes: 2), below: mount)
+        try mount.reserveNode().commit()
+        try job.reserveNode().commit()
+        try mount.reserveNode().commit()
+        #expect(throws: Errno.tooManyOpenFiles) { _ = try job.reserveNode() }
+        mount.giveBackNode()
+        try job.reserveNode().commit()
+        #expect(throws: Errno.diskQuotaExceeded) { _ = try job.reserveNode() }
+        #expect(job.level.usedNodes == 2 && mount.level.usedNodes == 3 && job.freeNodes == 0)
+        #expect(refusals.nodes.value == 1 && refusals.directory.value == 1)
     }
 }
