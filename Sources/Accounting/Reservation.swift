@@ -99,7 +99,8 @@ public struct Charge: ~Copyable {
     ///
     /// - Throws: as `transfer`; never where it leaves a level.
     public mutating func move(nodes: Int, to target: QuotaLedger, leaving level: QuotaLevel?) throws(Errno) {
-        if let level, level.isSetAside {
+        if target === ledger { return }
+        if let level, level.isSetAside, ledger.paysAt(level) {
             level.release(&self, nodes: nodes, to: target)
         } else {
             let transfer = try transfer(to: target, nodes: nodes)

@@ -9,14 +9,7 @@ public enum Client {
 
     /// The figures of the daemon behind `mount`.
     public static func status(of mount: MountEntry) throws(ControlError) -> Status {
-        let connection = try connect(to: mount)
-        defer { close(connection) }
-        let answer: [UInt8]
-        do throws(Errno) {
-            answer = try ask(Wire.question("/v1/status"), on: connection)
-        } catch {
-            throw ControlError("the daemon of \(mount.mountpoint) does not answer: \(error)")
-        }
+        let answer = try ask(Wire.question("/v1/status"), of: mount)
         return try JSON.decode(Status.self, from: try Wire.body(of: answer))
     }
 
@@ -24,17 +17,16 @@ public enum Client {
     public static func setLimits(
         _ request: LimitsRequest, of mount: MountEntry
     ) throws(ControlError) -> Result<LimitsAnswer, ControlRefusal> {
-        let connection = try connect(to: mount)
-        defer { close(connection) }
         let body = try JSON.encode(request)
-        let answer: [UInt8]
-        do throws(Errno) {
-            answer = try ask(Wire.question("/v1/limits", putting: body), on: connection)
-        } catch {
-            throw ControlError("the daemon of \(mount.mountpoint) does not answer: \(error)")
-        }
+        return try decoded(LimitsAnswer.self, try ask(Wire.question("/v1/limits", putting: body), of: mount))
+    }
+
+    /// What an answer says to what may be refused.
+    static func decoded<Answer: Decodable>(
+        _ type: Answer.Type, _ answer: [UInt8]
+    ) throws(ControlError) -> Result<Answer, ControlRefusal> {
         switch try Wire.outcome(of: answer) {
-        case .success(let body): return .success(try JSON.decode(LimitsAnswer.self, from: body))
+        case .success(let body): return .success(try JSON.decode(type, from: body))
         case .failure(let refusal): return .failure(refusal)
         }
     }
@@ -51,21 +43,33 @@ public enum Client {
         }
     }
 
-    private static func ask(_ question: [UInt8], on connection: Int32) throws(Errno) -> [UInt8] {
-        try Files.write(question, to: connection)
-        var answer: [UInt8] = []
-        while answer.count < Wire.answerLimitBytes {
-            let part = try Files.read(connection, upTo: 64 << 10)
-            if part.isEmpty { break }
-            answer += part
+    /// Sends a question and returns the whole answer.
+    static func ask(
+        _ question: [UInt8], of mount: MountEntry, patience seconds: Int32 = timeoutSeconds,
+        upTo limit: Int = Wire.answerLimitBytes
+    ) throws(ControlError) -> [UInt8] {
+        let connection = try connect(to: mount, patience: seconds)
+        defer { close(connection) }
+        do throws(Errno) {
+            try Files.write(question, to: connection)
+            var answer: [UInt8] = []
+            while answer.count < limit {
+                let part = try Files.read(connection, upTo: 64 << 10)
+                if part.isEmpty { break }
+                answer += part
+            }
+            return answer
+        } catch {
+            throw ControlError("the daemon of \(mount.mountpoint) does not answer: \(error)")
         }
-        return answer
     }
 
-    private static func connect(to mount: MountEntry) throws(ControlError) -> Int32 {
+    private static func connect(
+        to mount: MountEntry, patience seconds: Int32 = timeoutSeconds
+    ) throws(ControlError) -> Int32 {
         var failure = Errno.noSuchFileOrDirectory
         for path in SocketPath.candidates(for: mount) {
-            let connection = unsafe linux_socket_connect(path, timeoutSeconds)
+            let connection = unsafe linux_socket_connect(path, seconds)
             if connection >= 0 { return connection }
             if failure == .noSuchFileOrDirectory { failure = Errno(rawValue: -connection) }
         }

@@ -11,11 +11,15 @@ public final class Server: Sendable {
     static let connectionLimit = 32
     static let connectionLimitPerUser = 8
     static let requestTimeMilliseconds = 5000
+    static let longAnswerLimit = 4
 
     private let path: String
     private let listener: Int32
     private let answerStatus: @Sendable () -> Status
     private let changeLimits: @Sendable (LimitsRequest) throws(ControlRefusal) -> LimitsAnswer
+    private let quotas: QuotaAnswers?
+    /// How many answers are being made on threads of their own.
+    private let longAnswers = Atomic<Int>(0)
     private let stopped = Atomic<Bool>(false)
 
     private struct Connection {
@@ -28,17 +32,21 @@ public final class Server: Sendable {
     /// Listens at `path`, in a folder that it makes if need be. A socket there that nobody listens on is
     /// replaced.
     ///
-    /// - Parameter limits: changes the limits; called for root and the owner of this process only.
+    /// - Parameters:
+    ///   - limits: changes the limits; called for root and the owner of this process only.
+    ///   - quotas: answers what concerns the quotas of directories; nil for none.
     public init(
         at path: String,
         limits: @escaping @Sendable (LimitsRequest) throws(ControlRefusal) -> LimitsAnswer = {
             (_) throws(ControlRefusal) in throw ControlRefusal(.refused, "the limits are fixed")
         },
+        quotas: (any QuotaKeeper)? = nil,
         status: @escaping @Sendable () -> Status
     ) throws(Errno) {
         self.path = path
         changeLimits = limits
         answerStatus = status
+        self.quotas = quotas.map { QuotaAnswers(from: $0) }
         listener = try Self.listen(at: path)
         do throws(Errno) {
             try Thread.start { [self] in serve() }
@@ -140,7 +148,12 @@ public final class Server: Sendable {
             return error == .wouldBlock ? connection : nil
         }
         if let request = Wire.request(in: connection.received) {
-            send(answer(to: request, by: connection.user), on: connection)
+            let peer = Self.peer(connection.user)
+            if let quotas, QuotaAnswers.isMeant(by: request) {
+                answer(request, by: peer, from: quotas, on: connection)
+            } else {
+                send(answer(to: request, by: peer), on: connection)
+            }
             return nil
         }
         if Wire.hasOverlongHead(connection.received) {
@@ -150,11 +163,39 @@ public final class Server: Sendable {
         return connection
     }
 
-    private func answer(to request: Wire.Request, by user: UInt32) -> [UInt8] {
+    private static func peer(_ user: UInt32) -> Peer {
+        Peer(user: user, isTrusted: user == 0 || user == geteuid())
+    }
+
+    /// Answers at once, or on a thread of its own what may take long and is asked by one who may.
+    private func answer(
+        _ request: Wire.Request, by peer: Peer, from quotas: QuotaAnswers, on connection: Connection
+    ) {
+        guard QuotaAnswers.takesLong(request), peer.isTrusted else {
+            return send(quotas.answer(request, to: peer), on: connection)
+        }
+        let descriptor = dup(connection.descriptor)
+        let isStarted = longAnswers.wrappingAdd(1, ordering: .relaxed).newValue <= Self.longAnswerLimit
+        do throws(Errno) {
+            guard isStarted, descriptor >= 0 else { throw .resourceTemporarilyUnavailable }
+            try Thread.start { [self] in
+                let answer = quotas.answer(request, to: peer)
+                longAnswers.wrappingSubtract(1, ordering: .relaxed)
+                Self.sendAll(answer, on: descriptor)
+                close(descriptor)
+            }
+        } catch {
+            longAnswers.wrappingSubtract(1, ordering: .relaxed)
+            if descriptor >= 0 { close(descriptor) }
+            send(Wire.refusal("503 Service Unavailable"), on: connection)
+        }
+    }
+
+    private func answer(to request: Wire.Request, by peer: Peer) -> [UInt8] {
         do throws(ControlError) {
             switch (request.method, request.path) {
             case ("GET", "/v1/status"): return Wire.answer("200 OK", try JSON.encode(answerStatus()))
-            case ("PUT", "/v1/limits"): return try answerLimits(request.body, by: user)
+            case ("PUT", "/v1/limits"): return try answerLimits(request.body, by: peer)
             default: return Self.answer(toOther: request)
             }
         } catch {
@@ -162,10 +203,10 @@ public final class Server: Sendable {
         }
     }
 
-    private func answerLimits(_ body: [UInt8]?, by user: UInt32) throws(ControlError) -> [UInt8] {
+    private func answerLimits(_ body: [UInt8]?, by peer: Peer) throws(ControlError) -> [UInt8] {
         let answer: LimitsAnswer
         do throws(ControlRefusal) {
-            guard user == 0 || user == geteuid() else {
+            guard peer.isTrusted else {
                 throw ControlRefusal(.denied, "permission denied: only root and the mount's owner")
             }
             guard let body else { return Wire.refusal("413 Content Too Large") }
@@ -197,6 +238,23 @@ public final class Server: Sendable {
         unsafe bytes.withUnsafeBytes { answer in
             guard let start = answer.baseAddress else { return }
             _ = unsafe linux_socket_send(connection.descriptor, start, answer.count)
+        }
+    }
+
+    /// Sends what may be more than the socket's buffer takes, to a reader who reads on.
+    private static func sendAll(_ bytes: [UInt8], on descriptor: Int32) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let sent = unsafe rest.withUnsafeBytes { answer in
+                guard let start = answer.baseAddress else { return 0 }
+                return unsafe linux_socket_send(descriptor, start, answer.count)
+            }
+            if sent > 0 {
+                rest = rest.dropFirst(sent)
+                continue
+            }
+            var wait = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+            guard sent == -Int(EAGAIN), unsafe poll(&wait, 1, Int32(requestTimeMilliseconds)) > 0 else { return }
         }
     }
 }

@@ -60,8 +60,8 @@ enum Wire {
         return Int(digits) ?? .max
     }
 
-    static func question(_ path: String, putting body: [UInt8]? = nil) -> [UInt8] {
-        let method = body == nil ? "GET" : "PUT"
+    static func question(_ path: String, method: String? = nil, putting body: [UInt8]? = nil) -> [UInt8] {
+        let method = method ?? (body == nil ? "GET" : "PUT")
         let length = body.map { "Content-Type: application/json\r\nContent-Length: \($0.count)\r\n" } ?? ""
         let head = "\(method) \(path) HTTP/1.1\r\nHost: dmemfs\r\n\(length)Connection: close\r\n\r\n"
         return Array(head.utf8) + (body ?? [])

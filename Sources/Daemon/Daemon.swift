@@ -199,9 +199,11 @@ final class RunningMount: Sendable {
         do throws(Errno) {
             let resizing = Resizing(
                 mountpoint: path, tree: tree, policy: configuration.memoryGuard, memory: memory)
-            let server = try Server(at: socket) { (request) throws(ControlRefusal) in
-                try resizing.apply(request)
-            } status: { [self] in
+            let quotas = QuotaControl(mountpoint: path, tree: tree)
+            let server = try Server(
+                at: socket, limits: { (request) throws(ControlRefusal) in try resizing.apply(request) },
+                quotas: quotas
+            ) { [self] in
                 status
             }
             self.server.withLock { $0 = server }

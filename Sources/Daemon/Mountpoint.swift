@@ -35,6 +35,28 @@ public struct Mountpoint: Sendable {
         throw .tooManySymbolicLinkLevels
     }
 
+    /// The mount of ours that `path` leads into, and the rest of the path inside of what is mounted; nil where
+    /// it leads elsewhere. No mount of ours is looked into.
+    public static func mount(
+        holding path: String, in table: MountTable
+    ) throws(Errno) -> (mount: MountEntry, inside: String)? {
+        let whole = normalized(path.hasPrefix("/") ? path : "\(try Files.workingFolder())/\(path)")
+        let names = whole.split(separator: "/")
+        for count in 0...names.count {
+            let place = try resolve("/" + names[..<count].joined(separator: "/"), in: table)
+            guard let mount = table.top(at: place), mount.isOurs else { continue }
+            let rest = names[count...]
+            // Only the kernel knows where `..` leads, and another mount may lie over a part of ours.
+            guard !rest.contains("..") else { throw .invalidArgument }
+            for end in rest.indices
+            where table.top(at: "\(place)/\(names[count...end].joined(separator: "/"))") != nil {
+                return nil
+            }
+            return (mount, "\(mount.root)/\(rest.joined(separator: "/"))")
+        }
+        return nil
+    }
+
     private static func resolvedFolder(_ path: String, in table: MountTable) throws(Errno) -> String {
         do throws(Errno) {
             return try Files.resolved(path)

@@ -70,12 +70,16 @@ final class QuotaChange {
     }
 
     /// The ledger that takes the place of `ledger` when the level is gone; itself where it does not reach it.
+    ///
+    /// A file without a name may still have a ledger of before an outer quota came. Bytes that were set aside
+    /// cannot follow it out of that: it keeps its ledger, and them, until it ends.
     func successor(of ledger: QuotaLedger) -> QuotaLedger {
         guard let parent = ledger.parent, ledger.reaches(level) else { return ledger }
-        if ledger.level === level { return parent }
+        if ledger.level === level { return level.isSetAside && parent !== outside ? ledger : parent }
         let key = ObjectIdentifier(ledger)
         if let known = successors[key] { return known.new }
-        let new = QuotaLedger(ledger.level, below: successor(of: parent))
+        let above = successor(of: parent)
+        let new = above === parent ? ledger : QuotaLedger(ledger.level, below: above)
         successors[key] = (ledger, new)
         return new
     }

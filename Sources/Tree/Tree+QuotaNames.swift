@@ -9,11 +9,18 @@ extension Tree {
 
     /// The directory that the names lead to from the root. Symlinks are not followed.
     ///
-    /// Throws `.noSuchFileOrDirectory`, and `.notDirectory` where something else is in the way.
-    public func directory(at names: [[UInt8]]) throws(Errno) -> NodeID {
+    /// - Parameter user: who must be allowed to search each directory on the way, as its owner or as anybody;
+    ///   nil for all of them.
+    /// - Throws: `.noSuchFileOrDirectory`, `.notDirectory` where something else is in the way,
+    ///   `.permissionDenied`.
+    public func directory(at names: [[UInt8]], searchedBy user: UInt32? = nil) throws(Errno) -> NodeID {
         try namespace.withLock { (allocation) throws(Errno) in
             var node = NodeID.root
             for name in names {
+                let mayPass = try table.withState(node) { (state) throws(Errno) in
+                    user.map { state.mode & 0o001 != 0 || state.owner == $0 && state.mode & 0o100 != 0 }
+                }
+                guard mayPass ?? true else { throw .permissionDenied }
                 let found = try name.withRawSpan { (name) throws(Errno) in
                     try find(name, in: node, allocation)
                 }

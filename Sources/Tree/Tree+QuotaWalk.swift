@@ -216,13 +216,14 @@ extension Tree {
         let level = change.level
         try table.withState(node) { (state) throws(Errno) in
             let ledger = state.charge.ledger
-            guard ledger.reaches(level) else { return }
-            try state.charge.move(nodes: 1, to: change.successor(of: ledger), leaving: level)
+            let successor = change.successor(of: ledger)
+            guard successor !== ledger else { return }
+            try state.charge.move(nodes: 1, to: successor, leaving: level)
             // What inner levels hold is charged to the ledger above each.
             var inner = ledger
             while inner.level !== level, let parent = inner.parent {
-                if inner.level.holding?.ledger.reaches(level) == true {
-                    try inner.level.moveHolding(to: change.successor(of: parent), leaving: level)
+                if let holder = inner.level.holding?.ledger {
+                    try inner.level.moveHolding(to: change.successor(of: holder), leaving: level)
                 }
                 inner = parent
             }

@@ -46,3 +46,22 @@ struct ModelTests {
         try run.run(steps: plan.steps)
     }
 }
+
+@Suite("Random operations across quotas")
+struct QuotaModelTests {
+    private static let steps = unsafe getenv("DMEMFS_MODEL_STEPS").flatMap { unsafe Int(String(cString: $0)) }
+
+    @Test(
+        "borders hold, refusals change nothing, and each level counts what is below it",
+        arguments: [(1, 400_000, 80), (2, 2_000_000, 150), (3, 150_000, 60), (4, 1_000_000, 1000)])
+    func agrees(plan: (seed: UInt64, bytes: Int, nodes: Int)) throws {
+        let model = try QuotaModel(seed: Generator.seed(usual: plan.seed), bytes: plan.bytes, nodes: plan.nodes)
+        let steps = Self.steps ?? 5000
+        try model.run(steps: steps, checkEvery: max(50, steps / 2000))
+        // A run in which nothing crosses, or nothing is refused, shows nothing.
+        let counts = model.counts.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
+        for key in ["rename across", "rename across: 18", "link: 18", "set", "rm", "write"] {
+            #expect(model.counts[key] != nil, "no \(key) in \(counts)")
+        }
+    }
+}

@@ -21,7 +21,7 @@ struct QuotaTests {
         #expect(throws: Errno.diskQuotaExceeded) { try world.write(900 << 10, to: other) }
         try world.write(700 << 10, to: other)
         #expect(throws: Errno.noSpace) { try world.write(4 << 20, to: world.file("h", in: .root)) }
-        try world.write(2900 << 10, to: world.file("i", in: .root))
+        try world.write(3150 << 10, to: world.file("i", in: .root))
         #expect(throws: Errno.noSpace) { try world.write(50 << 10, to: other, at: 700 << 10) }
         world.tree.checkInvariants()
         let (outer, nested) = try (world.state(job), world.state(inner))
