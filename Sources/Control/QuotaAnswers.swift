@@ -76,7 +76,8 @@ extension Client {
     /// Room for a hundred thousand quotas.
     private static let listLimitBytes = 64 << 20
 
-    public static func quotas(of mount: MountEntry) throws(ControlError) -> Result<QuotaList, ControlRefusal> {
+    public static func quotas(of mount: MountEntry) throws(ControlError) -> Result<QuotaList, ControlRefusal>
+    {
         let question = Wire.question(QuotaAnswers.path)
         let answer = try ask(question, of: mount, patience: patienceSeconds, upTo: listLimitBytes)
         return try decoded(QuotaList.self, answer)

@@ -254,7 +254,9 @@ public final class Server: Sendable {
                 continue
             }
             var wait = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-            guard sent == -Int(EAGAIN), unsafe poll(&wait, 1, Int32(requestTimeMilliseconds)) > 0 else { return }
+            guard sent == -Int(EAGAIN), unsafe poll(&wait, 1, Int32(requestTimeMilliseconds)) > 0 else {
+                return
+            }
         }
     }
 }

@@ -35,8 +35,8 @@ public struct Mountpoint: Sendable {
         throw .tooManySymbolicLinkLevels
     }
 
-    /// The mount of ours that `path` leads into, and the rest of the path inside of what is mounted; nil where
-    /// it leads elsewhere. No mount of ours is looked into.
+    /// The mount of ours that `path` leads into, and the rest of the path inside of what is mounted; nil
+    /// where it leads elsewhere. No mount of ours is looked into.
     public static func mount(
         holding path: String, in table: MountTable
     ) throws(Errno) -> (mount: MountEntry, inside: String)? {

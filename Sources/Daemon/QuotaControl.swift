@@ -115,7 +115,8 @@ struct QuotaControl: QuotaKeeper {
         case .tooDeep(let limit): return "quotas can be \(limit - 1) deep within one another"
         case .linkOutside(let parent, let name):
             let path = tree.path(of: parent).map { MountPath(names: $0 + [name]) } ?? MountPath(names: [name])
-            return "\(self.place(path)) outside of \(place) is another name of a file in it: remove one of them"
+            return
+                "\(self.place(path)) outside of \(place) is another name of a file in it: remove one of them"
         }
     }
 

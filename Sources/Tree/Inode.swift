@@ -38,8 +38,9 @@ struct Inode: ~Copyable {
     struct Directory: ~Copyable {
         var names = NameMap()
         var parent: NodeID
-        /// The next in the row of directories that a quota is still to be counted in (`QuotaChange`).
-        var next: NodeID?
+        /// The next in the row of directories that a quota is still to be counted in (`QuotaChange`); 0 for
+        /// none. A number, as an optional would make every inode larger.
+        var nextID: UInt64 = 0
     }
 
     /// What differs by kind.
@@ -153,10 +154,11 @@ extension Inode.State {
         }
     }
 
-    /// The next of the row that `Directory.next` links.
+    /// The next of the row that `Directory.nextID` links.
     var next: NodeID? {
         switch body {
-        case .directory(let directory): return directory.next
+        case .directory(let directory):
+            return directory.nextID == 0 ? nil : NodeID(rawValue: directory.nextID)
         default: return nil
         }
     }
@@ -166,7 +168,7 @@ extension Inode.State {
     }
 
     mutating func setNext(_ next: NodeID?) {
-        changeDirectory { $0.next = next }
+        changeDirectory { $0.nextID = next?.rawValue ?? 0 }
     }
 
     private mutating func changeDirectory(_ change: (inout Inode.Directory) -> Void) {

@@ -127,9 +127,11 @@ private struct LevelSums {
         }
         for (level, bytes, nodes) in sums.values {
             precondition(
-                bytes == level.usedBytes, "a level has \(level.usedBytes) in use, the charges come to \(bytes)")
+                bytes == level.usedBytes,
+                "a level has \(level.usedBytes) in use, the charges come to \(bytes)")
             precondition(
-                nodes == level.usedNodes, "a level counts \(level.usedNodes) nodes, of which \(nodes) are there")
+                nodes == level.usedNodes,
+                "a level counts \(level.usedNodes) nodes, of which \(nodes) are there")
         }
     }
 }

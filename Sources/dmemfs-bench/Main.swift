@@ -4,5 +4,6 @@ import ArgumentParser
 @main
 struct Main: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "dmemfs-bench", abstract: "Measure parts of dmemfs.", subcommands: [GuardCost.self])
+        commandName: "dmemfs-bench", abstract: "Measure parts of dmemfs.",
+        subcommands: [GuardCost.self, QuotaCost.self])
 }

@@ -97,7 +97,8 @@ struct LedgerTests {
             for seed in 0..<4 { group.addTask { churn(ledger, seed: UInt64(seed)) } }
             group.addTask {
                 var seen = 0
-                for round in 0..<20_000 where ledger.level.setMaxBytes(200 + round * 97 % 800, draining: false) {
+                for round in 0..<20_000
+                where ledger.level.setMaxBytes(200 + round * 97 % 800, draining: false) {
                     seen = max(seen, ledger.usedBytes - ledger.limitBytes)
                 }
                 return seen

@@ -235,7 +235,9 @@ struct DirectoryQuotaTests {
             let job = mount.path / "job"
             try Kernel.mkdir(job, 0o777)
             try Kernel.chmod(job, 0o777)
-            let (size, nodes) = (Path("trusted.dmemfs.quota.max_bytes"), Path("trusted.dmemfs.quota.max_nodes"))
+            let (size, nodes) = (
+                Path("trusted.dmemfs.quota.max_bytes"), Path("trusted.dmemfs.quota.max_nodes")
+            )
             try Kernel.setXattr(job, size, Array("8388608".utf8))
             try Kernel.setXattr(job, nodes, Array("10".utf8))
             let told = try ["max_bytes", "max_nodes", "used_nodes"].map { try number(job, $0) }

@@ -55,7 +55,8 @@ struct QuotaModelTests {
         "borders hold, refusals change nothing, and each level counts what is below it",
         arguments: [(1, 400_000, 80), (2, 2_000_000, 150), (3, 150_000, 60), (4, 1_000_000, 1000)])
     func agrees(plan: (seed: UInt64, bytes: Int, nodes: Int)) throws {
-        let model = try QuotaModel(seed: Generator.seed(usual: plan.seed), bytes: plan.bytes, nodes: plan.nodes)
+        let model = try QuotaModel(
+            seed: Generator.seed(usual: plan.seed), bytes: plan.bytes, nodes: plan.nodes)
         let steps = Self.steps ?? 5000
         try model.run(steps: steps, checkEvery: max(50, steps / 2000))
         // A run in which nothing crosses, or nothing is refused, shows nothing.

@@ -136,11 +136,13 @@ final class QuotaModel {
             let allowed: [Errno] =
                 crosses ? [.improperLink] : [.diskQuotaExceeded, .noSpace, .tooManyOpenFiles]
             guard allowed.contains(error) else {
-                throw Difference(description: "\(what) was refused with \(error), which is none of \(allowed)")
+                throw Difference(
+                    description: "\(what) was refused with \(error), which is none of \(allowed)")
             }
             let after = figures
             guard after == before else {
-                throw Difference(description: "\(what) was refused, and the figures went \(before) to \(after)")
+                throw Difference(
+                    description: "\(what) was refused, and the figures went \(before) to \(after)")
             }
             return false
         }
@@ -155,7 +157,8 @@ final class QuotaModel {
         guard !isDirectory || directories.count < 40 else { return }
         var node: NodeID?
         let isDone = try attempt(isDirectory ? "mkdir" : "create") {
-            node = isDirectory
+            node =
+                isDirectory
                 ? try world.directory(name, in: home.node) : try world.file(name, in: home.node)
         }
         guard isDone, let node else { return }
@@ -186,7 +189,9 @@ final class QuotaModel {
     }
 
     private func remove() throws {
-        guard let (home, name, thing) = entry(where: { !$0.isDirectory || $0.children.isEmpty }) else { return }
+        guard let (home, name, thing) = entry(where: { !$0.isDirectory || $0.children.isEmpty }) else {
+            return
+        }
         if thing.isDirectory {
             try world.removeDirectory(name, in: home.node)
         } else {
@@ -272,7 +277,9 @@ final class QuotaModel {
             thing.size = Int(try world.tree.attributes(of: node).size)
         }
         guard target.children[name] == nil else { return }
-        guard try attempt("link of O_TMPFILE", { try world.link(node, as: name, in: target.node) }) else { return }
+        guard try attempt("link of O_TMPFILE", { try world.link(node, as: name, in: target.node) }) else {
+            return
+        }
         orphans.removeAll { $0 === thing }
         target.children[name] = thing
         thing.homes = [target]
