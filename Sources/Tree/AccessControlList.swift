@@ -1,7 +1,7 @@
 import Basics
 
-/// A POSIX ACL, as its xattr holds it: a version (4 bytes), then for each entry a tag (2), permissions (2) and
-/// a user or group (4), all little-endian.
+/// A POSIX ACL, as its xattr holds it: a version (4 bytes), then for each entry a tag (2), permissions (2)
+/// and a user or group (4), all little-endian.
 ///
 /// Mode bits and ACL say the same thing twice: the entries of the owner, of the mask (of the owning group,
 /// where there is no mask) and of others are the three digits of the mode. Whoever changes one changes both.
@@ -89,7 +89,8 @@ struct AccessControlList: Equatable {
 
     /// The nine permission bits that say the same, as far as they can.
     var mode: UInt32 {
-        entries.reduce(0) { mode, entry in mode | (shift(of: entry.tag).map { entry.permissions << $0 } ?? 0) }
+        entries.reduce(0) { mode, entry in mode | (shift(of: entry.tag).map { entry.permissions << $0 } ?? 0)
+        }
     }
 
     /// Whether the mode bits alone would not do.

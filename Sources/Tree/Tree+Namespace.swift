@@ -135,7 +135,8 @@ extension Tree {
         let inheritsSetgid: UInt32 = kind == .directory && place.group != nil ? 0o2000 : 0
         var state = Inode.State(
             links: kind == .directory ? 2 : 1, size: Int64(target.byteCount), body: body,
-            mode: inheritance.mode | inheritsSetgid, owner: new.caller.user, group: place.group ?? new.caller.group,
+            mode: inheritance.mode | inheritsSetgid, owner: new.caller.user,
+            group: place.group ?? new.caller.group,
             accessed: now, modified: now, changed: now, charge: charge)
         do throws(Errno) {
             if let list = inheritance.access { try state.store(list, as: .access, in: memory) }

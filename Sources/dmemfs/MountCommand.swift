@@ -78,11 +78,12 @@ struct MountCommand: ParsableCommand {
             ("memory_guard_headroom", memoryGuardHeadroom), ("keep_free", keepFree),
         ]
         let words = acl ? [Setting(name: "acl", value: nil, spelling: "--acl")] : []
-        return words + values.compactMap { name, value in
-            guard let value else { return nil }
-            let spelling = "--" + name.replacing("_", with: "-")
-            return Setting(name: name, value: value, spelling: spelling)
-        }
+        return words
+            + values.compactMap { name, value in
+                guard let value else { return nil }
+                let spelling = "--" + name.replacing("_", with: "-")
+                return Setting(name: name, value: value, spelling: spelling)
+            }
     }
 
     func run() throws {
