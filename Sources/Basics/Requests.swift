@@ -4,11 +4,14 @@ public struct Caller: Hashable, Sendable {
     public var group: UInt32
     /// 0 where the kernel itself asks (write-back).
     public var process: Int32
+    /// Permission bits that what the caller makes shall not have, unless its directory hands an ACL down.
+    public var umask: UInt32
 
-    public init(user: UInt32, group: UInt32, process: Int32) {
+    public init(user: UInt32, group: UInt32, process: Int32, umask: UInt32 = 0) {
         self.user = user
         self.group = group
         self.process = process
+        self.umask = umask
     }
 }
 
@@ -61,7 +64,7 @@ public enum SparseSeek: Sendable {
     case hole
 }
 
-/// The flags of setxattr(2).
+/// The flags of setxattr(2), and what the kernel adds to them.
 public struct AttributeSetting: OptionSet, Hashable, Sendable {
     public let rawValue: Int32
     public init(rawValue: Int32) { self.rawValue = rawValue }
@@ -70,6 +73,8 @@ public struct AttributeSetting: OptionSet, Hashable, Sendable {
     public static let create = AttributeSetting(rawValue: 1)
     /// Fail with ENODATA where it is not.
     public static let replace = AttributeSetting(rawValue: 2)
+    /// The xattr is an ACL, set by one who may not keep the file's setgid bit. Not of setxattr(2).
+    public static let droppingSetgid = AttributeSetting(rawValue: 1 << 16)
 }
 
 /// What statfs(2) reports. Blocks are of `blockBytes` bytes.

@@ -51,7 +51,8 @@ extension fuse_entry_param {
 extension Caller {
     init(of request: fuse_req_t) {
         let caller = unsafe shim_caller_of(request)
-        self.init(user: caller.user, group: caller.group, process: caller.process)
+        self.init(
+            user: caller.user, group: caller.group, process: caller.process, umask: caller.umask & 0o777)
     }
 }
 

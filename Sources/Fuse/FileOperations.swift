@@ -21,8 +21,8 @@ public protocol FileOperations: AnyObject, Sendable {
     /// Lends the target of a symlink to `body`.
     func readLink(_ node: NodeID, _ body: (RawSpan) -> Void) throws(Errno)
 
-    /// Makes a file of any kind but directory and symlink; `mode` has type and permission bits, umask
-    /// applied.
+    /// Makes a file of any kind but directory and symlink; `mode` has type and permission bits. The umask, of
+    /// the caller, has been applied already where no ACLs were negotiated.
     func makeNode(
         _ name: RawSpan, in parent: NodeID, mode: UInt32, device: UInt32, by caller: Caller
     ) throws(Errno) -> Entry
@@ -92,6 +92,7 @@ public protocol FileOperations: AnyObject, Sendable {
 
     func statistics(of node: NodeID) throws(Errno) -> FilesystemStatistics
 
+    /// Sets an xattr. An ACL is one: with it the mode changes, and setgid goes where `setting` says so.
     func setExtendedAttribute(
         _ name: RawSpan, of node: NodeID, to value: RawSpan, _ setting: AttributeSetting, by caller: Caller
     ) throws(Errno)

@@ -69,7 +69,10 @@ extension Tree {
         let now = configuration.clock.now()
         try change(node) { (state) throws(Errno) in
             if let size = changes.size { try resize(&state, to: size, now) }
-            if let mode = changes.mode { state.mode = state.mode & ~0o7777 | mode & 0o7777 }
+            if let mode = changes.mode {
+                state.mode = state.mode & ~0o7777 | mode & 0o7777
+                if configuration.usesACL { state.bringACLInLine(in: memory) }
+            }
             if changes.owner != nil || changes.group != nil {
                 if let owner = changes.owner { state.owner = owner }
                 if let group = changes.group { state.group = group }

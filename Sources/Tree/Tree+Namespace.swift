@@ -116,6 +116,7 @@ extension Tree {
         _ new: NewNode, in place: Place, _ target: RawSpan, _ allocation: inout InodeTable.Allocation
     ) throws(Errno) -> NodeID {
         let nodes = try budget.reserve()
+        let inheritance = try inheritance(of: new, in: place.directory)
         let kind = FileKind(mode: new.mode) ?? .regular
         let targetCost = kind == .symlink ? StoredBytes.cost(target.byteCount) : 0
         let cost = InodeTable.slotCost + targetCost
@@ -132,10 +133,18 @@ extension Tree {
         reservation.commit(into: &charge, data: 0, metadata: cost)
         let now = Timestamp32(configuration.clock.now())
         let inheritsSetgid: UInt32 = kind == .directory && place.group != nil ? 0o2000 : 0
-        let state = Inode.State(
+        var state = Inode.State(
             links: kind == .directory ? 2 : 1, size: Int64(target.byteCount), body: body,
-            mode: new.mode | inheritsSetgid, owner: new.caller.user, group: place.group ?? new.caller.group,
+            mode: inheritance.mode | inheritsSetgid, owner: new.caller.user,
+            group: place.group ?? new.caller.group,
             accessed: now, modified: now, changed: now, charge: charge)
+        do throws(Errno) {
+            if let list = inheritance.access { try state.store(list, as: .access, in: memory) }
+            if let list = inheritance.inherited { try state.store(list, as: .inherited, in: memory) }
+        } catch {
+            state.free(in: memory)
+            throw error
+        }
         let node = try table.add(state, memory, &allocation)
         nodes.commit()
         return node

@@ -13,6 +13,8 @@ public struct TreeConfiguration: Sendable {
     public var rootOwner: UInt32
     public var rootGroup: UInt32
     public var clock: Clock
+    /// Whether nodes have POSIX ACLs.
+    public var usesACL = false
     /// nil: nothing but the limits refuses.
     public var memoryGuard: MemoryGuard?
     /// What the limit may be raised to while the tree lives, in bytes; at least 16 GiB, and the limit.
