@@ -88,11 +88,13 @@ public final class Loopback: Sendable {
         return answer
     }
 
-    /// INIT. Offers `flags` in the low word; the accepted ones are 12 bytes into the payload.
+    /// INIT. Offers `flags` in the low word, and all in the high one where they say that there is one; the
+    /// accepted ones are 12 and 32 bytes into the payload.
     public func initialize(offering flags: InitFlags = .all, minor: UInt32 = 45) -> Answer {
         ask(
             .initialize, node: 0,
-            words(7, minor, 128 * 1024, flags.rawValue) + [UInt8](repeating: 0, count: 48))
+            words(7, minor, 128 * 1024, flags.rawValue, flags.contains(.extended) ? .max : 0)
+                + [UInt8](repeating: 0, count: 44))
     }
 
     private func words(_ values: UInt32...) -> [UInt8] {
