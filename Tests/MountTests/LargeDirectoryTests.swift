@@ -24,7 +24,6 @@ struct LargeDirectoryTests {
             #expect(nodes == count + 2)
 
             let stream = try Kernel.Stream(folder)
-            defer { stream.close() }
             let listed = try stream.rest()
             #expect(listed.count == count)
             let numbers = Set(listed.map(\.number))
@@ -42,6 +41,7 @@ struct LargeDirectoryTests {
                 let next = try stream.next()?.name
                 #expect(next == listed[index + 1].name)
             }
+            stream.close()
 
             for entry in listed { try Kernel.unlink(folder / entry.name) }
             let rest = try Kernel.list(folder).count
