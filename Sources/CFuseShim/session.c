@@ -94,23 +94,12 @@ struct shim_session *shim_session_create(const struct shim_options *options, voi
     return NULL;
 }
 
-int shim_session_mount(struct shim_session *session, const char *mountpoint) {
-    listen_to_libfuse(true);
-    int result = fuse_session_mount(session->fuse, mountpoint);
-    listen_to_libfuse(false);
-    if (result != 0) return -1;
-
-    int fd = fuse_session_fd(session->fuse);
-    // The workers look for requests without blocking, and wait for them in epoll, where they can be woken.
-    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-    fcntl(fd, F_SETFD, FD_CLOEXEC);
-#if FUSE_VERSION < FUSE_MAKE_VERSION(3, 17)
-    if (shim_install_hooks(session, fd) != 0) return -1;
-#endif
-    return 0;
-}
-
 void shim_session_destroy(struct shim_session *session) {
+    if (session->started > 0) {
+        // It was mounted and never served.
+        shim_session_stop(session);
+        shim_session_finish(session);
+    }
     if (session->fuse != NULL) {
         struct pollfd connection = {.fd = fuse_session_fd(session->fuse), .events = POLLIN};
         bool is_gone =
@@ -198,51 +187,90 @@ static int serve_requests(struct shim_session *session, int waiter, struct fuse_
     return result;
 }
 
+/// Waits until there is something to serve. Returns whether there is; the session may end before.
+static bool may_begin(struct shim_session *session) {
+    pthread_mutex_lock(&session->lock);
+    while (!session->begun && !session->stopping) pthread_cond_wait(&session->changed, &session->lock);
+    bool begun = session->begun;
+    pthread_mutex_unlock(&session->lock);
+    return begun;
+}
+
 static void *work(void *argument) {
     struct shim_session *session = argument;
+    if (!may_begin(session)) return NULL;
     struct fuse_buf buffer = {0};
     int waiter = create_waiter(session);
     int result = waiter >= 0 ? serve_requests(session, waiter, &buffer) : errno;
     if (waiter >= 0) close(waiter);
     free(buffer.mem);
 
+    pthread_mutex_lock(&session->lock);
+    if (session->failure == 0) session->failure = result;
+    pthread_mutex_unlock(&session->lock);
     // One that ends ends all.
     shim_session_stop(session);
-    pthread_mutex_lock(&session->lock);
-    session->running--;
-    if (session->failure == 0) session->failure = result;
-    pthread_cond_broadcast(&session->changed);
-    pthread_mutex_unlock(&session->lock);
     return NULL;
 }
 
-bool shim_session_start(struct shim_session *session) {
+/// Starts the workers, which wait until they may begin. Returns 0 or an errno.
+static int start_workers(struct shim_session *session) {
+    pthread_attr_t attributes;
+    int failure = pthread_attr_init(&attributes);
+    if (failure != 0) return failure;
+    pthread_attr_setstacksize(&attributes, SHIM_STACK_BYTES);
     // Signals are the business of the thread that started us.
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failure = 0;
     while (failure == 0 && session->started < session->workers) {
-        pthread_mutex_lock(&session->lock);
-        session->running++;
-        pthread_mutex_unlock(&session->lock);
-        failure = pthread_create(&session->threads[session->started], NULL, work, session);
+        failure = pthread_create(&session->threads[session->started], &attributes, work, session);
         if (failure == 0) pthread_setname_np(session->threads[session->started++], "dmemfs-fuse");
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    return failure;
+}
 
-    if (failure != 0) shim_session_stop(session);
-    pthread_mutex_lock(&session->lock);
+static int mount_session(struct shim_session *session, const char *mountpoint) {
+    listen_to_libfuse(true);
+    int result = fuse_session_mount(session->fuse, mountpoint);
+    listen_to_libfuse(false);
+    if (result != 0) return -1;
+
+    int fd = fuse_session_fd(session->fuse);
+    // The workers look for requests without blocking, and wait for them in epoll, where they can be woken.
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+#if FUSE_VERSION < FUSE_MAKE_VERSION(3, 17)
+    if (shim_install_hooks(session, fd) != 0) return -1;
+#endif
+    return 0;
+}
+
+int shim_session_mount(struct shim_session *session, const char *mountpoint) {
+    // Before the mount: one that nobody can serve must not be seen.
+    int failure = start_workers(session);
     if (failure != 0) {
-        session->running--;
-        session->failure = failure;
+        snprintf(message, sizeof message, "cannot start %u threads: %s", session->workers, strerror(failure));
+    } else if (mount_session(session, mountpoint) == 0) {
+        return 0;
     }
-    while (!session->initialized && session->running == session->started && session->running > 0) {
+    shim_session_stop(session);
+    shim_session_finish(session);
+    return -1;
+}
+
+bool shim_session_start(struct shim_session *session) {
+    pthread_mutex_lock(&session->lock);
+    session->begun = true;
+    pthread_cond_broadcast(&session->changed);
+    while (!session->initialized && !session->stopping) {
         pthread_cond_wait(&session->changed, &session->lock);
     }
     bool initialized = session->initialized;
     pthread_mutex_unlock(&session->lock);
-    return initialized && failure == 0;
+    return initialized;
 }
 
 int shim_session_finish(struct shim_session *session) {
@@ -251,7 +279,10 @@ int shim_session_finish(struct shim_session *session) {
 }
 
 void shim_session_stop(struct shim_session *session) {
+    pthread_mutex_lock(&session->lock);
     session->stopping = true;
+    pthread_cond_broadcast(&session->changed);
+    pthread_mutex_unlock(&session->lock);
     uint64_t one = 1;
     // It fails only when the counter is full, and then it is readable as well.
     ssize_t written = write(session->stop_fd, &one, sizeof one);

@@ -7,6 +7,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+/// Of a thread that serves requests: the callbacks recurse nowhere, and large buffers are not on it.
+#define SHIM_STACK_BYTES (1 << 20)
+
 struct shim_session {
     // Constant once made.
     void *context;
@@ -28,11 +31,11 @@ struct shim_session {
     /// Whether a thread looks for requests without blocking; at most one does.
     atomic_bool spinning;
 
-    // Guarded by `lock`; `changed` says that one of them did.
+    // Guarded by `lock`; `changed` says that one of them changed, or `stopping` did.
     pthread_mutex_t lock;
     pthread_cond_t changed;
+    bool begun;
     bool initialized;
-    unsigned running;
     int failure;
 
     /// The first `started` of them are to be joined.

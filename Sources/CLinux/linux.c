@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <malloc.h>
 #include <poll.h>
 #include <stddef.h>
 #include <string.h>
@@ -159,6 +160,11 @@ int linux_event_await(int event, int milliseconds) {
     struct pollfd wait = {.fd = event, .events = POLLIN};
     eventfd_t count;
     return poll(&wait, 1, milliseconds) > 0 && eventfd_read(event, &count) == 0;
+}
+
+void linux_bound_heap(void) {
+    // Each arena takes 64 MiB of address space, and keeps what was freed in it to itself.
+    mallopt(M_ARENA_MAX, 2);
 }
 
 void linux_forbid_core_dumps(void) {

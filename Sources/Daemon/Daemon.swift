@@ -19,6 +19,7 @@ public enum Daemon {
         _ configuration: Configuration, readiness: Readiness, log: Logger
     ) throws(Failure) -> Int32 {
         unsafe linux_set_process_name("dmemfs")
+        linux_bound_heap()
         // A core would hold every user's files.
         linux_forbid_core_dumps()
         Signals.hold()

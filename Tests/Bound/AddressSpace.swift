@@ -5,7 +5,7 @@ import Support
 /// The program in less address space than its limit needs: what cannot be mapped is refused with ENOSPC, and
 /// nothing crashes.
 enum AddressSpace {
-    private static let mebibytes = [350, 700]
+    private static let mebibytes = [60, 350, 700]
 
     static func run() -> [String] {
         var faults: [String] = []

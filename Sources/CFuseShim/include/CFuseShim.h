@@ -57,10 +57,11 @@ struct shim_options {
 struct shim_session *_Nullable shim_session_create(const struct shim_options *_Nonnull options,
                                                    void *_Nonnull context);
 
-/// Mounts. Returns 0, or -1; `shim_last_message` then says why.
+/// Makes the worker threads and mounts. Returns 0, or -1 and nothing is left; `shim_last_message` then says
+/// why.
 int shim_session_mount(struct shim_session *_Nonnull session, const char *_Nonnull mountpoint);
 
-/// Starts the workers and waits until the kernel's INIT is answered.
+/// Lets the workers serve and waits until the kernel's INIT is answered.
 ///
 /// Returns false when the session ended before that. `shim_session_finish` must follow in either case.
 bool shim_session_start(struct shim_session *_Nonnull session);

@@ -84,6 +84,9 @@ void linux_event_set(int event);
 /// was set.
 int linux_event_await(int event, int milliseconds);
 
+/// Makes the C heap of this process share a few arenas among its threads. Call it before there are threads.
+void linux_bound_heap(void);
+
 /// Makes sure that no core of this process is ever written, nor its memory read by others of the same user.
 void linux_forbid_core_dumps(void);
 
