@@ -44,6 +44,18 @@ static void refuse(struct fuse_conn_info *connection, unsigned feature) {
 
 #endif
 
+/// Asks for the long form of SETXATTR. Returns whether it will be had.
+static bool negotiate_setxattr(struct fuse_conn_info *connection) {
+    if ((shim_frame.offered & PROTOCOL_SETXATTR_EXT) == 0) return false;
+#ifdef FUSE_CAP_SETXATTR_EXT
+    want(connection, FUSE_CAP_SETXATTR_EXT);
+    return true;
+#else
+    (void)connection;
+    return FUSE_VERSION < FUSE_MAKE_VERSION(3, 17);  // `amend` asks for it.
+#endif
+}
+
 /// Asks for ACLs, for modes that the umask has not been applied to, and to be told when an ACL takes setgid
 /// away: the three together, as each is wrong without the others, or none.
 static void negotiate_acl(struct shim_session *session, struct fuse_conn_info *connection) {
@@ -51,12 +63,9 @@ static void negotiate_acl(struct shim_session *session, struct fuse_conn_info *c
     refuse(connection, FUSE_CAP_DONT_MASK);
     if (!session->acl) return;
     if (offers(connection, FUSE_CAP_POSIX_ACL) && offers(connection, FUSE_CAP_DONT_MASK) &&
-        (shim_frame.offered & PROTOCOL_SETXATTR_EXT) != 0) {
+        negotiate_setxattr(connection)) {
         want(connection, FUSE_CAP_POSIX_ACL);
         want(connection, FUSE_CAP_DONT_MASK);
-#ifdef FUSE_CAP_SETXATTR_EXT
-        want(connection, FUSE_CAP_SETXATTR_EXT);
-#endif
         session->extends_setxattr = true;
     } else {
         pthread_mutex_lock(&session->lock);

@@ -59,7 +59,7 @@ extension Tree {
     public func makeTemporary(in parent: NodeID, mode: UInt32, by caller: Caller) throws(Errno) -> Entry {
         let mode = FileKind.regular.rawValue | mode & 0o7777
         return try namespace.withLock { (allocation) throws(Errno) in
-            let place = try place(in: parent)
+            let place = try place(in: parent, orRemoved: true)
             let node = try [].withRawSpan { (target) throws(Errno) in
                 try makeInode(NewNode(mode: mode, caller: caller), in: place, target, &allocation)
             }
@@ -79,11 +79,12 @@ extension Tree {
         var group: UInt32?
     }
 
-    /// Throws `.notDirectory`, and `.noSuchFileOrDirectory` for a directory that has been removed.
-    func place(in parent: NodeID) throws(Errno) -> Place {
+    /// Throws `.notDirectory`, and `.noSuchFileOrDirectory` for a directory that has been removed, unless
+    /// that does.
+    func place(in parent: NodeID, orRemoved: Bool = false) throws(Errno) -> Place {
         try table.withState(parent) { (state) throws(Errno) in
             guard state.kind == .directory else { throw .notDirectory }
-            guard state.links > 0 else { throw .noSuchFileOrDirectory }
+            guard state.links > 0 || orRemoved else { throw .noSuchFileOrDirectory }
             let group = state.mode & 0o2000 != 0 ? state.group : nil
             return Place(directory: parent, ledger: state.charge.ledger, group: group)
         }

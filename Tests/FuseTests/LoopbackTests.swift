@@ -42,6 +42,23 @@ struct LoopbackTests {
         #expect(answer.payload.get(UInt32.self, at: 32) == 0)
     }
 
+    @Test("with ACLs INIT accepts the three features that they need together")
+    func negotiatesACL() throws {
+        let answer = try Loopback(serving: operations, usesACL: true).initialize()
+        let accepted = InitFlags(rawValue: answer.payload.get(UInt32.self, at: 12))
+        #expect(accepted.isSuperset(of: [.posixACL, .dontMask, .extendedSetxattr]))
+    }
+
+    @Test(
+        "with ACLs INIT accepts none of the three where one is missing",
+        arguments: [InitFlags.posixACL, .dontMask, .extendedSetxattr])
+    func negotiatesNoACL(missing: InitFlags) throws {
+        let offered = InitFlags.all.subtracting(missing)
+        let answer = try Loopback(serving: operations, usesACL: true).initialize(offering: offered)
+        let accepted = InitFlags(rawValue: answer.payload.get(UInt32.self, at: 12))
+        #expect(accepted.isDisjoint(with: [.posixACL, .dontMask, .extendedSetxattr]))
+    }
+
     @Test("an entry is laid out with every field in its place, for the cache to keep")
     func entryLayout() {
         let answer = loopback.lookup("hello", in: 5)

@@ -36,18 +36,20 @@ struct StackingTests {
 
         """
 
+    /// Rule: using.overlay
     @Test("an overlay keeps its upper and work directories on a mount: copies, whiteouts, opaque directories")
     func overlay() throws {
         try works(
             ["getfattr", "setfattr", "diff"],
             """
             cd $PLACE; mkdir lower upper work merged; cp -a /usr/include/linux lower/d; echo a > lower/a
-            mount -t overlay none -o lowerdir=lower,upperdir=upper,workdir=work merged || exit 77
+            mount -t overlay none -o lowerdir=lower,upperdir=upper,workdir=work,redirect_dir=on merged || exit 77
             trap 'cd /; umount $PLACE/merged' EXIT; cd merged
             echo b >> a; test "$(cat ../lower/a)" = a; test "$(wc -l < ../upper/a)" = 2
             setfattr -n user.x -v 1 a; ln a hard; test "$(getfattr --only-values -n user.x hard)" = 1
             mv a moved; test ! -e a; test "$(stat -c '%F %t,%T' ../upper/a)" = 'character special file 0,0'
             test -z "$(getfattr -d -m - moved | grep trusted.overlay)"
+            mv d e; test -e e/types.h; mv e d
             rm d/types.h; test ! -e d/types.h; test -e ../lower/d/types.h
             rm -rf d; mkdir d; test -z "$(ls -A d)"
             test "$(getfattr --only-values -n trusted.overlay.opaque ../upper/d)" = y
@@ -55,6 +57,7 @@ struct StackingTests {
             """)
     }
 
+    /// Rule: using.idmap, xattrs.users
     @Test("a bind of a mount with other IDs: files belong to who makes them, on either side of the mapping")
     func identityMapping() throws {
         guard try Self.kernelIs(atLeast: (6, 12)) else {
@@ -107,6 +110,7 @@ struct StackingTests {
             """#)
     }
 
+    /// Rule: using.handles
     @Test("a file handle finds its file when the kernel has forgotten it, and no other once it is gone")
     func handles() throws {
         try works(
@@ -149,6 +153,23 @@ struct StackingTests {
             END
             python3 run.py
             """#)
+    }
+
+    /// Rule: using.ioctl, times.birth
+    @Test("there are no file flags and no time of birth")
+    func without() throws {
+        let script = """
+            import errno, fcntl
+            f = open("f", "w")
+            try: fcntl.ioctl(f, 0x80086601, bytes(8))
+            except OSError as e: print(errno.errorcode[e.errno])
+            """
+        try MountFixture.use(["--size", "4M"]) { mount in
+            let result = try Program.run(["python3", "-c", script], in: mount.path)
+            #expect(result.output == "ENOTTY\n")
+            let birth = try Program.run(["stat", "-c", "%W", "f"], in: mount.path)
+            #expect(birth.output == "0\n")
+        }
     }
 
     private static func kernelIs(atLeast wanted: (Int, Int)) throws -> Bool {

@@ -66,6 +66,7 @@ public struct InitFlags: OptionSet, Hashable, Sendable {
     public static let cacheSymlinks = InitFlags(rawValue: 1 << 23)
     public static let noOpendir = InitFlags(rawValue: 1 << 24)
     public static let killPrivilegesV2 = InitFlags(rawValue: 1 << 28)
+    public static let extendedSetxattr = InitFlags(rawValue: 1 << 29)
     public static let extended = InitFlags(rawValue: 1 << 30)
     /// What a recent kernel offers: everything.
     public static let all = InitFlags(rawValue: 0x7fff_ffff)

@@ -187,5 +187,14 @@ extension PosixCases {
                 s.equal(Set(bytes).count, 1, entry.text)
             }
         },
+        PosixCase("listing.size", "the size of a directory grows with its names, and falls again") { s in
+            try Kernel.mkdir(s["d"])
+            let empty = try Kernel.stat(s["d"]).st_size
+            for index in 0..<100 { try s.make(s["d/f\(index)"]) }
+            let full = try Kernel.stat(s["d"]).st_size
+            s.that(full > empty, "a hundred names take \(full - empty)")
+            for index in 0..<100 { try Kernel.unlink(s["d/f\(index)"]) }
+            s.equal(try Kernel.stat(s["d"]).st_size, empty)
+        },
     ]
 }

@@ -121,11 +121,15 @@ extension PosixCases {
             let used = (empty.f_bfree - full.f_bfree) * empty.f_frsize
             s.that(used >= 4 << 20 && used < 5 << 20, "4 MiB took \(used) bytes")
             s.equal(full.f_blocks, empty.f_blocks)
+            s.that(full.f_ffree < empty.f_ffree, "a file takes from the files")
             try Kernel.unlink(s["f"])
             // A filesystem may hear a moment later that the last user of a file has gone.
             let deadline = time(nil) + 3
             while try Kernel.statvfs(s.directory).f_bfree != empty.f_bfree && time(nil) < deadline {}
-            s.equal(try Kernel.statvfs(s.directory).f_bfree, empty.f_bfree)
+            let after = try Kernel.statvfs(s.directory)
+            s.equal(after.f_bfree, empty.f_bfree)
+            s.equal(after.f_bavail, empty.f_bavail)
+            s.equal(after.f_ffree, empty.f_ffree)
         },
     ]
 }
