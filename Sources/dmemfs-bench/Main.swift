@@ -5,5 +5,6 @@ import ArgumentParser
 struct Main: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "dmemfs-bench", abstract: "Measure dmemfs, beside tmpfs and by itself.",
-        subcommands: [Mounts.self, GuardCost.self])
+        subcommands: [Everything.self, Mounts.self, Operations.self, Growth.self, GuardCost.self],
+        defaultSubcommand: Everything.self)
 }

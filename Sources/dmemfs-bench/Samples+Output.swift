@@ -13,7 +13,7 @@ extension Samples {
             let ratios = places.indices.dropFirst().map {
                 decimal(ratio(figure: index, place: $0), places: 2)
             }
-            table.add([figure.name, "\(rounded(value)) \(figure.step.unit)"] + ratios)
+            table.add([figure.name, rounded(value) + figure.step.unit] + ratios)
         }
         if metadataMean(place: 0) != nil {
             let means = places.indices.dropFirst().map { decimal(metadataMean(place: $0) ?? 0, places: 2) }

@@ -3,8 +3,8 @@ import CBench
 extension Workload {
     /// Files of 4 KiB, 200 to a directory: each is made, looked at, read, looked at again, and removed.
     ///
-    /// What is not measured: a cold cache of names, since whoever makes a file has its name in the cache; very
-    /// large directories, for which see `growth`; and files without content.
+    /// What is not measured: a cold cache of names, since whoever makes a file has its name in the cache;
+    /// very large directories, for which see `growth`; and files without content.
     static func smallFiles(_ scale: Scale, clients: Int) -> Workload {
         let files = scale.smallFiles
         let all = files * clients

@@ -32,7 +32,8 @@ final class Source {
 
     func remove() { plain.remove() }
 
-    /// Sizes are spread as those of headers are: half are below 4 KiB, the mean is 12 KiB, the largest 64 KiB.
+    /// Sizes are spread as those of headers are: half are below 4 KiB, the mean is 12 KiB, the largest
+    /// 64 KiB.
     private func makeTree(files: Int) throws {
         let tree = plain.path / "tree"
         try Kernel.mkdir(tree)

@@ -63,8 +63,8 @@ struct Step {
 
     var unit: String {
         switch measure {
-        case .rate(_, let unit): "\(unit)/s"
-        case .seconds, .none: "s"
+        case .rate(_, let unit): unit.isEmpty ? "/s" : " \(unit)/s"
+        case .seconds, .none: " s"
         }
     }
 
