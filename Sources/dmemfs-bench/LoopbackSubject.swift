@@ -111,11 +111,18 @@ struct LoopbackSubject: Subject {
         putInFrame(UInt64(2), at: 8)
         putInFrame(node.rawValue, at: 16)
         replyBytes = loopback.exchange(&frame, count, into: &reply)
-        return replyBytes == 0 ? 0 : reply.get(Int32.self, at: 4)
+        return replyBytes == 0 ? 0 : Int32(bitPattern: UInt32(truncatingIfNeeded: word(at: 4)))
+    }
+
+    /// Eight bytes of the reply.
+    private func word(at start: Int) -> UInt64 {
+        var word: UInt64 = 0
+        for byte in 0..<8 { word |= UInt64(reply[start + byte]) << UInt64(byte * 8) }
+        return word
     }
 
     private func entry() throws(Errno) -> NodeID {
-        let node = reply.get(UInt64.self, at: Self.answerHeaderBytes)
+        let node = word(at: Self.answerHeaderBytes)
         // A name that does not exist is answered with node 0, which the kernel may keep.
         guard node != 0 else { throw .noSuchFileOrDirectory }
         return NodeID(rawValue: node)

@@ -88,8 +88,8 @@ struct Operations: ParsableCommand {
             // What a thousand operations share is nobody's.
             guard cost.allocations > most(limit) + 0.001 else { return nil }
             let found = decimal(cost.allocations, places: 3)
-            return
-                "\(operation.rawValue) \(place): \(found) allocations, more than the \(Int(most(limit))) allowed"
+            let allowed = "\(Int(most(limit))) allowed"
+            return "\(operation.rawValue) \(place): \(found) allocations, more than the \(allowed)"
         }
     }
 }
