@@ -17,8 +17,11 @@ struct Growth: ParsableCommand {
     @Option(help: "How many names the largest directory has; they grow by tens from 10.")
     var names = 1_000_000
 
-    @Option(help: "How often each operation is done at each size.")
+    @Option(help: "How often each operation is done in a round.")
     var count = 20_000
+
+    @Option(help: "How many rounds at each size; the median counts for times, the most for allocations.")
+    var rounds = 3
 
     private static let filesPerFolder = 1000
     private static let shown: [Operation] = [
@@ -26,8 +29,9 @@ struct Growth: ParsableCommand {
     ]
 
     func validate() throws {
-        guard nodes >= 1000, names >= 10, count > 0 else {
-            throw ValidationError("--nodes must be 1000 or more, --names 10 or more, --count above 0")
+        guard nodes >= 1000, names >= 10, count > 0, rounds > 0 else {
+            throw ValidationError(
+                "--nodes must be 1000 or more, --names 10 or more, --count and --rounds above 0")
         }
     }
 
@@ -48,14 +52,17 @@ struct Growth: ParsableCommand {
             let population = try Population(files: size, folderCount: folders(size), in: tree)
             // A directory must stay the size that the row names: fewer new names go into a small one.
             let count = min(count, max(size, 1000))
-            var costs: [Operation: Cost] = [:]
-            for seed in 0...1 {
-                var run = OperationRun(BareTree(tree), population, count: count, seed: UInt64(seed))
+            var costs: [Operation: [Cost]] = [:]
+            // The first round makes what is kept for the others.
+            for round in 0...rounds {
+                var run = OperationRun(BareTree(tree), population, count: count, seed: UInt64(round))
                 try run.run(large: false)
-                costs = run.costs
+                guard round > 0 else { continue }
+                for (operation, cost) in run.costs { costs[operation, default: []].append(cost) }
             }
-            let times = Self.shown.map { decimal(costs[$0]?.nanoseconds ?? 0, places: 0) }
-            let allocations = Self.shown.map { costs[$0]?.allocations ?? 0 }.max() ?? 0
+            let summaries = Self.shown.compactMap { costs[$0]?.summary }
+            let times = summaries.map { decimal($0.nanoseconds, places: 0) }
+            let allocations = summaries.map(\.allocations).max() ?? 0
             table.add(["\(size)"] + times + [decimal(allocations, places: 3)])
         }
         print(table)

@@ -20,9 +20,18 @@ enum Operation: String, CaseIterable {
 
 /// What one operation took, on average over a run.
 struct Cost {
+    /// Of the thread's processor time, so that other programs do not count.
     var nanoseconds: Double
     /// How often the heap was asked for memory.
     var allocations: Double
+}
+
+extension [Cost] {
+    /// The median of the times, and the most of the allocations.
+    var summary: Cost {
+        Cost(
+            nanoseconds: medianOf(map(\.nanoseconds)), allocations: map(\.allocations).max() ?? 0)
+    }
 }
 
 /// Does each operation `count` times on a subject whose tree holds `population`, in random places of it.
@@ -146,11 +155,11 @@ struct OperationRun<Asked: Subject> {
     ) throws(Errno) {
         let times = times ?? count
         let allocations = bench_allocations()
-        let start = ContinuousClock.now
+        let start = bench_thread_nanoseconds()
         for index in 0..<times { try body(&self, index) }
-        let seconds = (ContinuousClock.now - start).seconds
+        let nanoseconds = bench_thread_nanoseconds() - start
         costs[operation] = Cost(
-            nanoseconds: seconds * 1e9 / Double(times),
+            nanoseconds: Double(nanoseconds) / Double(times),
             allocations: Double(bench_allocations() - allocations) / Double(times))
     }
 }

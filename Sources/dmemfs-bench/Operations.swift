@@ -72,11 +72,7 @@ struct Operations: ParsableCommand {
             try run.run(large: true)
             if round > 0 { for (operation, cost) in run.costs { all[operation, default: []].append(cost) } }
         }
-        return all.mapValues { costs in
-            Cost(
-                nanoseconds: medianOf(costs.map(\.nanoseconds)),
-                allocations: costs.map(\.allocations).max() ?? 0)
-        }
+        return all.mapValues(\.summary)
     }
 
     private static func faults(
