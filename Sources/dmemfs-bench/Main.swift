@@ -1,9 +1,12 @@
 import ArgumentParser
 
-/// Measures parts of dmemfs without a mount; one measurement a file. Meant for a release build.
+/// Measures dmemfs. Meant for a release build.
 @main
 struct Main: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "dmemfs-bench", abstract: "Measure parts of dmemfs.",
-        subcommands: [GuardCost.self, QuotaCost.self])
+        commandName: "dmemfs-bench", abstract: "Measure dmemfs, beside tmpfs and by itself.",
+        subcommands: [
+            Everything.self, Mounts.self, Operations.self, Growth.self, GuardCost.self, QuotaCost.self,
+        ],
+        defaultSubcommand: Everything.self)
 }
