@@ -59,6 +59,7 @@ extension Tree {
         guard let ledger else { return try body() }
         try table.withState(node) { (state) throws(Errno) in
             if state.charge.ledger === ledger { return try body() }
+            if let faults = ledger.faults, faults.strikes(.reservation) { throw .diskQuotaExceeded }
             let transfer = try state.charge.transfer(to: ledger, nodes: 1)
             try body()
             state.charge.commit(transfer)

@@ -44,6 +44,7 @@ extension Tree {
         guard target.depth <= Tree.depthLimit else { throw .tooManyLinks }
         let isNew = try table.withState(node) { (state) throws(Errno) in
             guard !state.charge.ledger.reaches(change.level) else { return false }
+            if let faults = target.faults, faults.strikes(.reservation) { throw .diskQuotaExceeded }
             try state.charge.move(nodes: 1, to: target, leaving: nil)
             if !isDirectory, state.links > 1 { change.sawLinks = true }
             return true

@@ -198,6 +198,7 @@ struct DirectoryQuotaTests {
         return line.split(separator: " ").compactMap { Int($0) }
     }
 
+    /// Rule: quotas.statfs
     @Test("df and df -i show the limit and the use of the directory inside, and the mount's outside")
     func df() throws {
         try MountFixture.use(["--size", "64M", "--max-nodes", "1000"]) { mount in
@@ -229,6 +230,7 @@ struct DirectoryQuotaTests {
         }
     }
 
+    /// Rule: quotas.xattrs
     @Test("xattrs tell the quota and set it for root alone, and are not listed")
     func attributes() throws {
         try MountFixture.use(["--size", "64M"]) { mount in
@@ -278,6 +280,7 @@ struct DirectoryQuotaTests {
 
     // MARK: - Borders
 
+    /// Rule: quotas.borders
     @Test("files cross a border with their charge; directories, links and exchanges give EXDEV, and mv copes")
     func borders() throws {
         try MountFixture.use(["--size", "64M"]) { mount in

@@ -96,6 +96,32 @@ struct FaultTests {
         renaming("rename onto a name with a whiteout", "small", to: "large", in: "root", .whiteout),
         renaming("rename onto a name", "small", to: "large", in: "root", needsRoom: false),
         renaming("exchange", "small", to: "large", in: "root", .exchange, needsRoom: false),
+        renaming("rename into a quota", "large", to: "moved in", in: "bounded"),
+        renaming("rename into a quota, onto a name", "large", to: "inside", in: "bounded"),
+        renaming("rename into a quota with a whiteout", "small", to: "moved in", in: "bounded", .whiteout),
+    ]
+
+    private static let quotas: [Operation] = [
+        Operation(name: "link of a file without a name into a quota") { (world) throws(Errno) in
+            _ = try named("named") { (name) throws(Errno) in
+                try world.tree.link(world.node("nameless"), as: name, in: world.node("bounded"))
+            }
+        },
+        Operation(name: "create in a quota") { (world) throws(Errno) in
+            _ = try named("another") { (name) throws(Errno) in
+                try world.tree.create(
+                    name, in: world.node("bounded"), mode: 0o644, exclusive: true, by: world.caller)
+            }
+        },
+        Operation(name: "set a quota") { (world) throws(Errno) in
+            var request = QuotaRequest()
+            request.nodes = .to(100)
+            do throws(QuotaRefusal) {
+                _ = try world.tree.setQuota(of: world.node("growing"), to: request)
+            } catch {
+                throw .diskQuotaExceeded
+            }
+        },
     ]
 
     private static func changing(
@@ -170,7 +196,7 @@ struct FaultTests {
     /// Rule: limits.failed
     @Test(
         "a refusal at any step leaves attributes, contents, names and usage",
-        arguments: making + renames + changes)
+        arguments: making + renames + quotas + changes)
     func refusal(of operation: Operation) throws {
         var strikes = 0
         for step in FaultPlan.Step.allCases {
@@ -184,7 +210,8 @@ struct FaultTests {
                 world.tree.checkInvariants()
                 if refusal != nil {
                     let place = "\(operation), \(step) \(count)"
-                    #expect(hasStruck && refusal == .noSpace, "\(place): \(String(describing: refusal))")
+                    let isRefusal = refusal == .noSpace || refusal == .diskQuotaExceeded
+                    #expect(hasStruck && isRefusal, "\(place): \(String(describing: refusal))")
                     let isSame = try world.picture() == before.0
                     #expect(isSame, "\(place): something has changed")
                     #expect(world.counts == before.1, "\(place): usage has changed")

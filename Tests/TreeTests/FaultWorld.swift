@@ -54,6 +54,23 @@ final class FaultWorld {
         list.users = (1...20).map { ($0, 7) }
         try setACL(AccessList.inherited, list, of: node("growing"))
         try setACL(AccessList.access, list, of: node("large"))
+        try makeBounded()
+    }
+
+    /// A directory with a quota, a file in it, and one without a name outside of it.
+    private func makeBounded() throws {
+        let folder = try make("bounded") { (name) throws(Errno) in
+            try tree.makeDirectory(name, in: .root, mode: 0o755, by: caller)
+        }
+        var request = QuotaRequest()
+        request.bytes = .to(32 << 20)
+        _ = try tree.setQuota(of: folder, to: request)
+        let inside = try make("inside") { (name) throws(Errno) in
+            try tree.create(name, in: folder, mode: 0o644, exclusive: true, by: caller)
+        }
+        try write(5000, to: inside, at: 0)
+        nodes["nameless"] = try tree.makeTemporary(in: .root, mode: 0o600, by: caller).node
+        try write(5000, to: node("nameless"), at: 0)
     }
 
     private func make(_ name: String, _ body: (RawSpan) throws(Errno) -> Entry) throws -> NodeID {
@@ -146,7 +163,7 @@ final class FaultWorld {
         return [
             usage.usedBytes, usage.chargedBytes, usage.dataBytes, usage.metadataBytes, usage.nodes,
             usage.openUnlinkedBytes, usage.reservedBytes,
-        ]
+        ] + tree.quotas().flatMap { [$0.state.usedBytes, $0.state.usedNodes, $0.path.count] }
     }
 }
 

@@ -7,6 +7,7 @@ import Tree
 
 @Suite("Quotas of directories")
 struct QuotaTests {
+    /// Rule: quotas.levels
     @Test("a directory's quota refuses with EDQUOT, the mount's with ENOSPC, and each counts what is its own")
     func levels() throws {
         let world = try QuotaWorld(bytes: 4 << 20)
@@ -47,6 +48,7 @@ struct QuotaTests {
         world.tree.checkInvariants()
     }
 
+    /// Rule: quotas.set, quotas.removal
     @Test("what is there is counted when the quota is set, and given back to what is above when it goes")
     func content() throws {
         let world = try QuotaWorld(bytes: 16 << 20)
@@ -104,6 +106,7 @@ struct QuotaTests {
         world.tree.checkInvariants()
     }
 
+    /// Rule: quotas.aside
     @Test("what is set aside is sure, is returned, and is never asked of what is above again")
     func aside() throws {
         let world = try QuotaWorld(bytes: 8 << 20)
@@ -133,6 +136,7 @@ struct QuotaTests {
         world.tree.checkInvariants()
     }
 
+    /// Rule: quotas.orphans
     @Test("rmdir drops the quota and returns what was set aside, but for open files")
     func removal() throws {
         let world = try QuotaWorld(bytes: 8 << 20)
