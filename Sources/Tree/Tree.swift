@@ -190,7 +190,10 @@ public final class Tree: Sendable {
 
     /// Ends an inode that was taken out of the table. Outside of the namespace's lock: a large file takes a
     /// while.
-    func end(_ inode: consuming Inode?) {
+    ///
+    /// - Parameter inVain: it was made by an operation that then failed. Nobody gains by its end, so that it
+    ///   is not told of: whoever was refused would try again, for ever, on the strength of its own failure.
+    func end(_ inode: consuming Inode?, inVain: Bool = false) {
         guard let inode else { return }
         ending.wrappingAdd(1, ordering: .relaxed)
         // It counts as there until its bytes are free: whoever needs them waits for that.
@@ -199,7 +202,7 @@ public final class Tree: Sendable {
         free(inode)
         orphanBytes.wrappingSubtract(orphaned, ordering: .relaxed)
         ledger.giveBackNode()
-        ended.wrappingAdd(1, ordering: .releasing)
+        if !inVain { ended.wrappingAdd(1, ordering: .releasing) }
         ending.wrappingSubtract(1, ordering: .releasing)
     }
 

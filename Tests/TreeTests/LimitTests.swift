@@ -1,5 +1,6 @@
 import Accounting
 import Basics
+import Serving
 import Storage
 import Support
 import Testing
@@ -76,6 +77,25 @@ struct LimitTests {
         _ = try make("b", in: tree)
         #expect(tree.usage.usedBytes < 1 << 20)
         tree.checkInvariants()
+    }
+
+    @Test("a create that has room for the node and not for its name is refused, and not tried for ever")
+    func nameWithoutRoom() throws {
+        for bytes in stride(from: 20_000, to: 20_500, by: 20) {
+            let tree = try Self.tree(bytes: bytes)
+            let server = TreeServer(tree, waiters: 3)
+            let caller = Caller(user: 0, group: 0, process: 0)
+            #expect(throws: Errno.noSpace) {
+                for index in 0..<1000 {
+                    let name = Array("\(1000 + index)\(String(repeating: "n", count: 240))".utf8)
+                    _ = try name.withRawSpan { (name) throws(Errno) in
+                        try server.create(name, in: .root, mode: 0o600, exclusive: true, by: caller)
+                    }
+                }
+            }
+            #expect(tree.usage.refusals.bytes == 1)
+            tree.checkInvariants()
+        }
     }
 
     @Test("it cannot grow beyond what there are addresses for")
