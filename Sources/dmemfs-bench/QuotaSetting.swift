@@ -11,7 +11,8 @@ import Tree
 struct QuotaSetting: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "quota-set",
-        abstract: "Set and remove a quota on a tree of many nodes, and the longest wait of a lookup meanwhile.")
+        abstract:
+            "Set and remove a quota on a tree of many nodes, and the longest wait of a lookup meanwhile.")
 
     @Option(help: "How many files, a thousand a directory.")
     var files = 1_000_000

@@ -39,7 +39,8 @@ struct QuotaTests {
         let inner = try folder("job 1/inner")
         #expect(quota(["set", inner, "--size", "1M", "--reserve"]).code == 0)
         let list = quota(["list", mount.mountpoint])
-        #expect(list.out.split(separator: "\n").count == 2 && list.out.contains("1 MiB, set aside"), "\(list)")
+        #expect(
+            list.out.split(separator: "\n").count == 2 && list.out.contains("1 MiB, set aside"), "\(list)")
         let all = try JSON.decode(
             QuotaList.self, from: Array(quota(["list", mount.mountpoint, "--json"]).out.utf8))
         #expect(all.quotas.map(\.directory) == ["job 1", "job 1/inner"])
