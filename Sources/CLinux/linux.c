@@ -5,10 +5,12 @@
 #include <linux/futex.h>
 #include <malloc.h>
 #include <poll.h>
+#include <sched.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -20,6 +22,10 @@
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
+#endif
+
+#ifndef STATX_MNT_ID_UNIQUE
+#define STATX_MNT_ID_UNIQUE 0x4000U
 #endif
 
 const long linux_utime_now = UTIME_NOW;
@@ -136,10 +142,34 @@ int linux_notify(const char *path, const char *message) {
     return error;
 }
 
+int linux_remount(const char *path, unsigned long flags) {
+    return mount(NULL, path, NULL, MS_REMOUNT | flags, NULL) == 0 ? 0 : errno;
+}
+
+int linux_enter_mount_namespace(const char *path) {
+    int space = open(path, O_RDONLY | O_CLOEXEC);
+    if (space < 0) {
+        return errno;
+    }
+    int error = setns(space, CLONE_NEWNS) == 0 ? 0 : errno;
+    close(space);
+    return error;
+}
+
 int linux_probe_mount(const char *path) {
     struct statx attributes;
     int flags = AT_STATX_FORCE_SYNC | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT;
     return statx(AT_FDCWD, path, flags, STATX_BASIC_STATS, &attributes) == 0 ? 0 : errno;
+}
+
+uint64_t linux_mount_number(const char *path) {
+    struct statx found;
+    int flags = AT_STATX_DONT_SYNC | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT;
+    unsigned wanted = STATX_MNT_ID | STATX_MNT_ID_UNIQUE;
+    if (statx(AT_FDCWD, path, flags, wanted, &found) != 0 || (found.stx_mask & wanted) == 0) {
+        return 0;
+    }
+    return found.stx_mnt_id;
 }
 
 int linux_process_descriptor(int32_t process) {

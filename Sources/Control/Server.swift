@@ -11,6 +11,8 @@ public final class Server: Sendable {
     static let connectionLimit = 32
     static let connectionLimitPerUser = 8
     static let requestTimeMilliseconds = 5000
+    /// How long the daemon of a mount that has ended may take to end, too.
+    static let patienceMilliseconds = 2000
 
     private let path: String
     private let listener: Int32
@@ -69,18 +71,23 @@ public final class Server: Sendable {
         // A folder of another user's is no place for our socket: he could put his own there.
         let status = try Files.status(of: folder)
         guard status.owner == geteuid(), status.kind == .directory else { throw .permissionDenied }
-        var listener = unsafe linux_socket_listen(path, 16)
-        if listener == -EADDRINUSE {
+        let deadline = Files.monotonicMilliseconds() + patienceMilliseconds
+        while true {
+            let listener = unsafe linux_socket_listen(path, 16)
+            if listener >= 0 { return listener }
+            guard listener == -EADDRINUSE else { throw Errno(rawValue: -listener) }
             let other = unsafe linux_socket_connect(path, 1)
-            if other >= 0 {
+            if other == -ECONNREFUSED {
+                try Files.remove(path)
+            } else if other >= 0 {
                 close(other)
-                throw .addressInUse
+                // The kernel gave us the device number of a mount that has ended: its daemon is about to.
+                guard Files.monotonicMilliseconds() < deadline else { throw .addressInUse }
+                _ = poll(nil, 0, 20)
+            } else if other != -ENOENT {
+                throw Errno(rawValue: -other)
             }
-            try Files.remove(path)
-            listener = unsafe linux_socket_listen(path, 16)
         }
-        guard listener >= 0 else { throw Errno(rawValue: -listener) }
-        return listener
     }
 
     /// Waits without end as long as nobody asks: an idle daemon uses no CPU.

@@ -1,4 +1,5 @@
 import Basics
+import CLinux
 import Glibc
 
 /// Where the control socket of a mount lies: named by the minor number of its device, which mountinfo tells.
@@ -12,6 +13,20 @@ public enum SocketPath {
 
     public static func path(in folder: String, deviceMinor: Int) -> String {
         "\(folder)/\(deviceMinor).sock"
+    }
+
+    /// Removes the socket that the dead daemon of `mount` has left, where this process may.
+    public static func removeStale(of mount: MountEntry) {
+        for path in candidates(for: mount) {
+            let connection = unsafe linux_socket_connect(path, 1)
+            if connection >= 0 { close(connection) }
+            guard connection == -ECONNREFUSED else { continue }
+            do throws(Errno) {
+                try Files.remove(path)
+            } catch {
+                continue
+            }
+        }
     }
 
     /// Where the socket of `mount` may be, the likelier place first.

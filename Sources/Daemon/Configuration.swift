@@ -11,11 +11,16 @@ public struct MountRequest: Sendable {
     public var settings: [Setting]
     /// Make the mountpoint where it is missing.
     public var makesMountpoint: Bool
+    /// Pass over words of `-o` that nobody knows, as mount(8) asks with `-s`.
+    public var ignoresUnknown: Bool
 
-    public init(mountpoint: String, settings: [Setting], makesMountpoint: Bool) {
+    public init(
+        mountpoint: String, settings: [Setting], makesMountpoint: Bool, ignoresUnknown: Bool = false
+    ) {
         self.mountpoint = mountpoint
         self.settings = settings
         self.makesMountpoint = makesMountpoint
+        self.ignoresUnknown = ignoresUnknown
     }
 }
 
@@ -42,6 +47,10 @@ public struct Configuration: Sendable {
     public let name: String
     public let allowsOthers: Bool
     public let kernelOptions: [String]
+    /// Whether the kernel follows symbolic links on the mount.
+    public let followsSymlinks: Bool
+    /// What was taken, but not as it was asked for.
+    public let warnings: [String]
     /// How long a stop waits for those who still use the mount.
     public let stopTimeoutMilliseconds: Int
     public let memoryGuard: MemoryGuard.Policy
@@ -51,9 +60,15 @@ public struct Configuration: Sendable {
         validating request: MountRequest, asUser user: UInt32, group: UInt32,
         memory: () throws(Errno) -> Int = { () throws(Errno) in try MachineMemory.available() }
     ) throws(ConfigurationError) {
-        var draft = Draft(asUser: user, group: group)
+        var draft = Draft(asUser: user, group: group, ignoringUnknown: request.ignoresUnknown)
         if request.mountpoint.isEmpty { draft.fault("the mountpoint is empty: name a directory") }
-        for setting in request.settings { draft.apply(setting) }
+        for setting in request.settings {
+            if setting.name == "remount" {
+                draft.fault("'remount' is for mount(8): 'mount -o remount,…', or 'dmemfs resize'")
+            } else {
+                draft.apply(setting)
+            }
+        }
         let bytes = draft.resolvedBytes(memory)
         guard draft.faults.isEmpty else { throw ConfigurationError(faults: draft.faults) }
         mountpoint = request.mountpoint
@@ -67,6 +82,8 @@ public struct Configuration: Sendable {
         name = draft.name
         allowsOthers = draft.allowsOthers
         kernelOptions = draft.kernelOptions
+        followsSymlinks = draft.followsSymlinks
+        warnings = draft.warnings
         stopTimeoutMilliseconds = draft.stopTimeoutMilliseconds
         memoryGuard = draft.memoryGuard
     }

@@ -66,8 +66,11 @@ final class RunningMount: Sendable {
     private let guardWatch: GuardWatch
     private let tree: Tree
     private let session: Session
-    /// Of the mount's device: tells our mount from another at the same place.
-    private let deviceMinor: Int
+    /// Of the mount's device: tells our mount from another at the same place. nil for one that somebody else
+    /// has made, where the kernel does not tell.
+    private let deviceMinor: Int?
+    /// Tells it from a later mount at the same place, whose device may have the same number.
+    private let mountNumber: UInt64
     private let startedMilliseconds = Files.monotonicMilliseconds()
     private let isReady = Atomic<Bool>(false)
     /// Set once, before serving begins.
@@ -78,7 +81,6 @@ final class RunningMount: Sendable {
         log: Logger
     ) throws(Failure) {
         self.configuration = configuration
-        self.path = path
         self.memory = memory
         guardWatch = GuardWatch(configuration.memoryGuard, memory: memory, log: log)
         self.readiness = readiness
@@ -101,15 +103,52 @@ final class RunningMount: Sendable {
         } catch {
             throw Failure(.mountFailed, "\(error)")
         }
+        (self.path, deviceMinor) = try Self.find(path, configuration)
+        mountNumber = unsafe linux_mount_number(self.path)
+    }
+
+    /// Where the new mount at `path` is, and the minor number of its device.
+    private static func find(
+        _ path: String, _ configuration: Configuration
+    ) throws(Failure) -> (path: String, minor: Int?) {
+        if let descriptor = Mountpoint.descriptor(in: path) { return try find(descriptor, path) }
         do throws(Errno) {
             guard let entry = try MountTable.current().top(at: path), entry.isOurs else {
                 throw .noSuchFileOrDirectory
             }
-            deviceMinor = entry.deviceMinor
+            if !configuration.followsSymlinks {
+                var flags = MountFlags(of: entry)
+                flags.apply("nosymfollow")
+                try flags.set(on: path)
+            }
+            return (path, entry.deviceMinor)
         } catch {
-            Self.detach(path)
-            throw Failure(.mountFailed, "the mount on \(path) cannot be found in /proc/self/mountinfo")
+            detach(path)
+            throw Failure(.mountFailed, "cannot finish the mount on \(path): \(Wording.of(error))")
         }
+    }
+
+    /// The same for a mount that somebody else has made, and that may be out of sight.
+    private static func find(_ descriptor: Int32, _ name: String) throws(Failure) -> (String, Int?) {
+        guard let minor = FuseDevice.connection(of: descriptor) else { return (name, nil) }
+        let entries: [MountEntry]
+        do throws(Errno) {
+            entries = try MountTable.current().entries
+        } catch {
+            entries = []
+        }
+        guard let entry = entries.first(where: { $0.deviceMinor == minor && $0.type.hasPrefix("fuse") })
+        else {
+            return (name, minor)
+        }
+        let options = Set(entry.superOptions.split(separator: ","))
+        guard !options.contains("allow_other") || options.contains("default_permissions") else {
+            throw Failure(
+                .mountFailed,
+                "\(entry.mountpoint) has allow_other, but nobody would check permissions: mount it "
+                    + "with default_permissions as well ('umount -l \(entry.mountpoint)' clears it)")
+        }
+        return (entry.mountpoint, minor)
     }
 
     /// Answers requests with the tree. A page that is lost at write-back is lost silently for most programs,
@@ -154,9 +193,10 @@ final class RunningMount: Sendable {
 
     private var isMounted: Bool {
         do throws(Errno) {
-            return try MountTable.current().entries.contains {
-                $0.isOurs && $0.deviceMinor == deviceMinor && $0.mountpoint == path
-            }
+            let table = try MountTable.current()
+            let isThere = table.ours.contains { $0.deviceMinor == deviceMinor && $0.mountpoint == path }
+            guard isThere, table.top(at: path)?.deviceMinor == deviceMinor else { return isThere }
+            return unsafe linux_mount_number(path) == mountNumber
         } catch {
             return false
         }
@@ -175,11 +215,6 @@ final class RunningMount: Sendable {
     private func becomeReady() {
         isReady.store(true, ordering: .relaxed)
         do throws(Errno) {
-            try Files.write(Array("dmemfs: \(summary)\n".utf8), to: STDOUT_FILENO)
-        } catch {
-            // A caller without an output wants none.
-        }
-        do throws(Errno) {
             try readiness.ready(summary)
         } catch {
             // Who waited for us was killed: a mount that nobody knows of must not stay.
@@ -190,6 +225,10 @@ final class RunningMount: Sendable {
     // MARK: Control
 
     private func openControl() {
+        guard let deviceMinor else {
+            log.warning("no control socket: this kernel does not tell which mount \(path) is")
+            return
+        }
         guard let folder = SocketPath.ownFolder() else {
             log.warning(
                 "no control socket, so that 'dmemfs status' does not work: XDG_RUNTIME_DIR is not set")
@@ -270,6 +309,10 @@ final class RunningMount: Sendable {
     /// Takes the mount away; as long as it is in use, it is served and the unmount tried again.
     private func stop() {
         readiness.stopping("unmounting \(path)")
+        guard isMounted || Mountpoint.descriptor(in: configuration.mountpoint) == nil else {
+            // The mount is somebody else's, and who uses it is not to be seen from here.
+            return session.unmount()
+        }
         let deadline = Files.monotonicMilliseconds() + configuration.stopTimeoutMilliseconds
         var isNamed = false
         while true {

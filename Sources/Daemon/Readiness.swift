@@ -9,8 +9,12 @@ public struct Readiness: Sendable {
     /// The service manager's socket; nil where there is none.
     private let manager: String?
 
-    public init(readyDescriptor: Int32?) {
+    /// Whether a mount that succeeds is nothing to speak of.
+    private let isQuiet: Bool
+
+    public init(readyDescriptor: Int32?, isQuiet: Bool = false) {
         pipe = readyDescriptor
+        self.isQuiet = isQuiet
         if let readyDescriptor {
             // Whatever else the caller had open is none of ours, and somebody may wait for its end.
             linux_close_from(UInt32(clamping: readyDescriptor) + 1)
@@ -24,11 +28,20 @@ public struct Readiness: Sendable {
 
     /// Tells all that the mount is usable. Throws where who waited is gone, and so nobody knows of the mount.
     public func ready(_ summary: String) throws(Errno) {
+        if !isQuiet { printSummary(summary) }
         tellManager("READY=1\nSTATUS=\(summary)")
         guard let pipe else { return }
         leaveTerminal()
         try Files.write(ReadyRecord.ready.bytes, to: pipe)
         close(pipe)
+    }
+
+    private func printSummary(_ summary: String) {
+        do throws(Errno) {
+            try Files.write(Array("dmemfs: \(summary)\n".utf8), to: STDOUT_FILENO)
+        } catch {
+            // A caller without an output wants none.
+        }
     }
 
     public func stopping(_ summary: String) {

@@ -59,10 +59,11 @@ final class SessionContext: Sendable {
 
     /// Mounts on the mountpoint. Requests wait until `serve`.
     public func mount() throws(SessionError) {
-        // The kernel would mount on a file as well, and then find that the root is none.
+        // The kernel would mount on a file as well, and then find that the root is none. What is a descriptor
+        // is mounted already.
         var found = stat()
         let isThere = unsafe mountpoint.withCString { unsafe stat($0, &found) } == 0
-        if isThere, FileKind(mode: found.st_mode) != .directory {
+        if isThere, !mountpoint.hasPrefix("/dev/fd/"), FileKind(mode: found.st_mode) != .directory {
             throw SessionError("\(mountpoint) is not a directory")
         }
         let result = unsafe mountpoint.withCString { unsafe shim_session_mount(session, $0) }

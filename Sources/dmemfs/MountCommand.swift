@@ -65,6 +65,14 @@ struct MountCommand: ParsableCommand {
     @Option(help: .private)
     var readyFd: Int32?
 
+    /// mount(8)'s `-s`.
+    @Flag(help: .private)
+    var sloppy = false
+
+    /// Print nothing when the mount is there, as mount(8) does.
+    @Flag(help: .private)
+    var quiet = false
+
     /// The flags in the vocabulary of `-o`.
     private var flags: [Setting] {
         let values = [
@@ -82,23 +90,39 @@ struct MountCommand: ParsableCommand {
     }
 
     func run() throws {
-        let readiness = Readiness(readyDescriptor: readyFd)
-        let request = MountRequest(
+        throw ExitCode(outcome(commandLine: CommandLine.arguments))
+    }
+
+    var request: MountRequest {
+        MountRequest(
             mountpoint: mountpoint, settings: lists.flatMap { OptionList.settings(in: $0) } + flags,
-            makesMountpoint: mkdir)
+            makesMountpoint: mkdir, ignoresUnknown: sloppy)
+    }
+
+    /// Mounts, and returns what to end with; what went wrong has been said then.
+    ///
+    /// - Parameter commandLine: what starts this very mount: the program's name, the verb and the rest.
+    func outcome(commandLine: [String]) -> Int32 {
+        let readiness = Readiness(readyDescriptor: readyFd, isQuiet: quiet)
         do {
             let configuration = try Configuration(validating: request, asUser: geteuid(), group: getegid())
+            if readyFd == nil { configuration.warnings.forEach(warn) }
             guard foreground else {
-                throw ExitCode(try Background.start(CommandLine.arguments))
+                return try Background.start(commandLine, for: configuration.mountpoint)
             }
             let log = Logger(label: "dmemfs") { _ in LineLog() }
-            throw ExitCode(try Daemon.run(configuration, readiness: readiness, log: log))
+            return try Daemon.run(configuration, readiness: readiness, log: log)
         } catch let error as ConfigurationError {
-            readiness.failed(error.faults.map(\.description), status: error.status)
-            throw ExitCode(error.status.rawValue)
+            let isMounted = Mountpoint.descriptor(in: mountpoint) != nil
+            let remedy = isMounted ? ["the mount is there, but dead: 'umount -l DIRECTORY' clears it"] : []
+            readiness.failed(error.faults.map(\.description) + remedy, status: error.status)
+            return error.status.rawValue
         } catch let failure as Failure {
             readiness.failed([failure.description], status: failure.status)
-            throw ExitCode(failure.status.rawValue)
+            return failure.status.rawValue
+        } catch {
+            readiness.failed(["\(error)"], status: .bug)
+            return ExitStatus.bug.rawValue
         }
     }
 }

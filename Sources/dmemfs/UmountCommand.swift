@@ -31,6 +31,7 @@ struct UmountCommand: ParsableCommand {
         }
         if Unmounting.isDead(mount) {
             try unmount(mount, lazily: true)
+            SocketPath.removeStale(of: mount)
             printOut("dmemfs: cleared the dead dmemfs mount on \(mount.mountpoint)")
             return
         }

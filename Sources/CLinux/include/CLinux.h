@@ -65,11 +65,25 @@ struct linux_peer linux_socket_peer(int socket);
 /// Returns 0, or the errno.
 int linux_notify(const char *_Nonnull path, const char *_Nonnull message);
 
+/// mount(2) with MS_REMOUNT: gives the mount at `path` and its filesystem these MS_… `flags`, and no others.
+///
+/// Returns 0, or the errno: EBUSY where read-only is asked and a file is open for writing.
+int linux_remount(const char *_Nonnull path, unsigned long flags);
+
+/// Goes into the mount namespace that the file at `path` stands for. The process must have one thread.
+///
+/// Returns 0, or the errno.
+int linux_enter_mount_namespace(const char *_Nonnull path);
+
 /// Asks the filesystem at `path` itself for the attributes of its root, past every cache.
 ///
 /// Returns 0, or the errno: ENOTCONN is a FUSE mount whose daemon is gone. A plain stat(2) does not do: a
 /// FUSE mount with long attribute timeouts answers it from the cache although its daemon is dead.
 int linux_probe_mount(const char *_Nonnull path);
+
+/// The number of the uppermost mount at `path`, which asks nothing of its filesystem; 0 where that cannot be
+/// told. Never used twice on kernels from 6.8 on; before, a mount may have the number of one that has ended.
+uint64_t linux_mount_number(const char *_Nonnull path);
 
 /// A descriptor that poll(2) finds readable when the process ends; or the negated errno.
 int linux_process_descriptor(int32_t process);
