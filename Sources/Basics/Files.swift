@@ -22,6 +22,20 @@ public enum Files {
         String(decoding: try contents(of: path), as: UTF8.self)
     }
 
+    /// The lines of a small file; none where it cannot be read.
+    public static func lines(of path: String) -> [Substring] {
+        do throws(Errno) {
+            return try text(of: path).split(separator: "\n")
+        } catch {
+            return []
+        }
+    }
+
+    /// The first line of a small file; nil where there is none.
+    public static func firstLine(of path: String) -> String? {
+        lines(of: path).first.map { String($0) }
+    }
+
     /// Up to `count` bytes from `descriptor`; empty at the end.
     public static func read(_ descriptor: Int32, upTo count: Int) throws(Errno) -> [UInt8] {
         while true {

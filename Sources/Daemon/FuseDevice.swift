@@ -25,6 +25,11 @@ public enum FuseDevice {
         }
     }
 
+    /// Whether the administrator lets users share their mounts with others.
+    static func allowsSharing() -> Bool {
+        Files.lines(of: "/etc/fuse.conf").contains("user_allow_other")
+    }
+
     /// Throws where `descriptor` is no FUSE device's, by the name that was given for it.
     static func check(_ descriptor: Int32, named name: String) throws(Failure) {
         do throws(Errno) {

@@ -168,13 +168,7 @@ extension Mountpoint {
             throw Failure(.mountFailed, "permission denied to mount on \(path): name a directory of yours")
         }
         guard allowsOthers else { return }
-        let configuration: String
-        do throws(Errno) {
-            configuration = try Files.text(of: "/etc/fuse.conf")
-        } catch {
-            configuration = ""
-        }
-        guard configuration.split(separator: "\n").contains("user_allow_other") else {
+        guard FuseDevice.allowsSharing() else {
             throw Failure(
                 .mountFailed,
                 "allow_other is for root only here: add 'user_allow_other' to /etc/fuse.conf as root")

@@ -14,7 +14,7 @@ struct Main: ParsableCommand {
         version: "dmemfs \(Version.current)",
         subcommands: [
             MountCommand.self, UmountCommand.self, StatusCommand.self, ResizeCommand.self, ListCommand.self,
-            VersionCommand.self,
+            CheckCommand.self, VersionCommand.self,
         ])
 
     static let verbs = configuration.subcommands.compactMap { $0.configuration.commandName }

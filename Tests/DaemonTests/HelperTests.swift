@@ -82,3 +82,23 @@ struct HelperTests {
         #expect(processes(naming: place).isEmpty)
     }
 }
+
+@Suite("what check says")
+struct CheckTests {
+    private static let project = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+
+    @Test(
+        "each cause that can be made here is named with its remedy",
+        .enabled(if: Program.canMount, "\(Program.mountSkip)"))
+    func causes() throws {
+        let folder = Folder.make()
+        defer { Folder.remove(folder) }
+        let place = "\(folder)/place"
+        try Files.makeFolder(place, mode: 0o755)
+        let words = ["unshare", "-m", "sh", "-x", "\(Self.project)/Tests/check.sh", Program.path, place]
+        let code = Program.spawnAndWait("/usr/bin/unshare", words, into: "\(folder)/script")
+        let said = try Files.text(of: "\(folder)/script.err")
+        #expect(code == 0, "\(said)")
+        print(try Files.text(of: "\(folder)/script.out"), terminator: "")
+    }
+}

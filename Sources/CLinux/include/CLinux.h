@@ -75,6 +75,19 @@ int linux_remount(const char *_Nonnull path, unsigned long flags);
 /// Returns 0, or the errno.
 int linux_enter_mount_namespace(const char *_Nonnull path);
 
+/// What became of an attempt.
+struct linux_attempt {
+    /// 0, or the errno that ended it.
+    int error;
+    /// The signal that ended it; 0 for none.
+    int signal;
+};
+
+/// Tries to mount FUSE where nobody sees it, in a mount namespace of a process of its own; and that in a user
+/// namespace of its own where `in_user_namespace` is not 0. Leaves nothing. Only while this process has one
+/// thread.
+struct linux_attempt linux_try_fuse_mount(int in_user_namespace);
+
 /// Asks the filesystem at `path` itself for the attributes of its root, past every cache.
 ///
 /// Returns 0, or the errno: ENOTCONN is a FUSE mount whose daemon is gone. A plain stat(2) does not do: a
