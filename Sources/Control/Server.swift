@@ -18,6 +18,7 @@ public final class Server: Sendable {
     private let listener: Int32
     private let answerStatus: @Sendable () -> Status
     private let changeLimits: @Sendable (LimitsRequest) throws(ControlRefusal) -> LimitsAnswer
+    private let reload: @Sendable () throws(ControlRefusal) -> LimitsAnswer
     private let stopped = Atomic<Bool>(false)
 
     private struct Connection {
@@ -30,16 +31,22 @@ public final class Server: Sendable {
     /// Listens at `path`, in a folder that it makes if need be. A socket there that nobody listens on is
     /// replaced.
     ///
-    /// - Parameter limits: changes the limits; called for root and the owner of this process only.
+    /// - Parameters:
+    ///   - limits: changes the limits; called for root and the owner of this process only.
+    ///   - reload: reads the configuration anew; for the same.
     public init(
         at path: String,
         limits: @escaping @Sendable (LimitsRequest) throws(ControlRefusal) -> LimitsAnswer = {
             (_) throws(ControlRefusal) in throw ControlRefusal(.refused, "the limits are fixed")
         },
+        reload: @escaping @Sendable () throws(ControlRefusal) -> LimitsAnswer = { () throws(ControlRefusal) in
+            throw ControlRefusal(.refused, "there is nothing to read anew")
+        },
         status: @escaping @Sendable () -> Status
     ) throws(Errno) {
         self.path = path
         changeLimits = limits
+        self.reload = reload
         answerStatus = status
         listener = try Self.listen(at: path)
         do throws(Errno) {
@@ -161,7 +168,12 @@ public final class Server: Sendable {
         do throws(ControlError) {
             switch (request.method, request.path) {
             case ("GET", "/v1/status"): return Wire.answer("200 OK", try JSON.encode(answerStatus()))
-            case ("PUT", "/v1/limits"): return try answerLimits(request.body, by: user)
+            case ("PUT", "/v1/limits"):
+                guard request.body != nil else { return Wire.refusal("413 Content Too Large") }
+                return try answer(to: user) { () throws(ControlRefusal) in
+                    try changeLimits(try Self.limitsRequest(in: request.body ?? []))
+                }
+            case ("PUT", "/v1/reload"): return try answer(to: user, reload)
             default: return Self.answer(toOther: request)
             }
         } catch {
@@ -169,14 +181,16 @@ public final class Server: Sendable {
         }
     }
 
-    private func answerLimits(_ body: [UInt8]?, by user: UInt32) throws(ControlError) -> [UInt8] {
+    /// Answers who may change something with what became of it.
+    private func answer(
+        to user: UInt32, _ change: () throws(ControlRefusal) -> LimitsAnswer
+    ) throws(ControlError) -> [UInt8] {
         let answer: LimitsAnswer
         do throws(ControlRefusal) {
             guard user == 0 || user == geteuid() else {
                 throw ControlRefusal(.denied, "permission denied: only root and the mount's owner")
             }
-            guard let body else { return Wire.refusal("413 Content Too Large") }
-            answer = try changeLimits(try Self.limitsRequest(in: body))
+            answer = try change()
         } catch {
             return try Wire.refusal(error)
         }

@@ -13,15 +13,26 @@ public struct MountRequest: Sendable {
     public var makesMountpoint: Bool
     /// Pass over words of `-o` that nobody knows, as mount(8) asks with `-s`.
     public var ignoresUnknown: Bool
+    /// Weaker than the environment, which is weaker than the settings.
+    public var file: ConfigurationFile?
+    /// As `fromEnvironment()` finds them.
+    public var environment: [Setting] = []
 
     public init(
-        mountpoint: String, settings: [Setting], makesMountpoint: Bool, ignoresUnknown: Bool = false
+        mountpoint: String, settings: [Setting], makesMountpoint: Bool, ignoresUnknown: Bool = false,
+        file: ConfigurationFile? = nil
     ) {
+        self.file = file
         self.mountpoint = mountpoint
         self.settings = settings
         self.makesMountpoint = makesMountpoint
         self.ignoresUnknown = ignoresUnknown
     }
+}
+
+extension MountRequest {
+    /// What the environment sets: `DMEMFS_SIZE` is `size`, and so on.
+    public static func fromEnvironment() -> [Setting] { Precedence.environment() }
 }
 
 /// Everything that was wrong with a request, at once.
@@ -36,6 +47,8 @@ public struct ConfigurationError: Error, Sendable {
 
 /// A request that has been found good: the sum of what the rooms below are made with. Never changes.
 public struct Configuration: Sendable {
+    /// What it was made from, and will be again when the file is to be read anew.
+    public let request: MountRequest
     public let mountpoint: String
     public let makesMountpoint: Bool
     public let acceptsNonEmpty: Bool
@@ -47,6 +60,11 @@ public struct Configuration: Sendable {
     public let name: String
     public let allowsOthers: Bool
     public let kernelOptions: [String]
+    /// Whether the memory is kept out of swap.
+    public let locksMemory: Bool
+    /// Whether the limits were asked for, and are no default.
+    public let namesBytes: Bool
+    public let namesNodes: Bool
     /// Whether the kernel follows symbolic links on the mount.
     public let followsSymlinks: Bool
     /// What was taken, but not as it was asked for.
@@ -62,7 +80,8 @@ public struct Configuration: Sendable {
     ) throws(ConfigurationError) {
         var draft = Draft(asUser: user, group: group, ignoringUnknown: request.ignoresUnknown)
         if request.mountpoint.isEmpty { draft.fault("the mountpoint is empty: name a directory") }
-        for setting in request.settings {
+        let settings = Self.settings(of: request, &draft)
+        for setting in settings {
             if setting.name == "remount" {
                 draft.fault("'remount' is for mount(8): 'mount -o remount,…', or 'dmemfs resize'")
             } else {
@@ -71,6 +90,11 @@ public struct Configuration: Sendable {
         }
         let bytes = draft.resolvedBytes(memory)
         guard draft.faults.isEmpty else { throw ConfigurationError(faults: draft.faults) }
+        self.request = request
+        locksMemory = draft.locksMemory
+        let names = Set(settings.map { OptionList.canonical($0.name) })
+        namesBytes = names.contains("size")
+        namesNodes = names.contains("max_nodes")
         mountpoint = request.mountpoint
         makesMountpoint = request.makesMountpoint
         acceptsNonEmpty = draft.acceptsNonEmpty
@@ -86,6 +110,16 @@ public struct Configuration: Sendable {
         warnings = draft.warnings
         stopTimeoutMilliseconds = draft.stopTimeoutMilliseconds
         memoryGuard = draft.memoryGuard
+    }
+
+    private static func settings(of request: MountRequest, _ draft: inout Draft) -> [Setting] {
+        do throws(Failure) {
+            let file = try request.file?.settings() ?? []
+            return Precedence.merged([file, request.environment, request.settings])
+        } catch {
+            draft.fault(error.description, status: error.status)
+            return request.settings
+        }
     }
 
     /// - Parameters:
@@ -108,5 +142,18 @@ public struct Configuration: Sendable {
             mountpoint: path, name: name, allowsOthers: allowsOthers, kernelOptions: kernelOptions,
             workers: Configuration.workers,
             spinMicroseconds: 50, usesDirectIO: storage.kind == .sequential, debug: false)
+    }
+
+    /// The words in which this differs from `other`, and that nothing but a new mount changes.
+    func fixedWords(unlike other: Configuration) -> [String] {
+        let pairs: [(String, Bool)] = [
+            ("storage", storage == other.storage), ("mode", rootMode == other.rootMode),
+            ("uid", rootOwner == other.rootOwner), ("gid", rootGroup == other.rootGroup),
+            ("fsname", name == other.name), ("flags", kernelOptions == other.kernelOptions),
+            ("node_limit_errno", limits.nodeLimitErrno == other.limits.nodeLimitErrno),
+            ("memory_guard", memoryGuard == other.memoryGuard), ("mlock", locksMemory == other.locksMemory),
+            ("stop_timeout", stopTimeoutMilliseconds == other.stopTimeoutMilliseconds),
+        ]
+        return pairs.filter { !$0.1 }.map(\.0)
     }
 }

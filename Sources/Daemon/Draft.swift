@@ -19,6 +19,7 @@ struct Draft {
     /// What is taken, but not as it was asked for.
     private(set) var warnings: [String] = []
     private(set) var followsSymlinks = true
+    private(set) var locksMemory = false
     private var size = SizeArgument.percent(thousandths: 25_000)
     private var flags = Set(["nosuid", "nodev"])
     private let isRoot: Bool
@@ -52,8 +53,7 @@ struct Draft {
     }
 
     mutating func apply(_ setting: Setting) {
-        let synonyms = ["nr_inodes": "max_nodes", "nr_blocks": "size"]
-        let name = synonyms[setting.name] ?? setting.name
+        let name = OptionList.canonical(setting.name)
         if let before = values[name], before.spelling != setting.spelling, before.value != setting.value {
             fault("\(before.spelling) and \(setting.spelling) contradict each other: give one of them")
             return
@@ -113,6 +113,7 @@ struct Draft {
     private mutating func applyWord(_ setting: Setting) -> Bool {
         switch setting.name {
         case "nonempty": acceptsNonEmpty = true
+        case "mlock", "noswap": locksMemory = true
         case "allow_other":
             allowsOthers = true
             flags.remove("allow_root")

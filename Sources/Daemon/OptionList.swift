@@ -68,8 +68,21 @@ public enum OptionList {
         "nodev", "exec", "noexec", "atime", "noatime", "sync", "async", "dirsync", "symfollow",
         "nosymfollow", "fsname", "allow_other", "allow_root", "auto_unmount", "private", "stop_timeout",
         "memory_guard", "memory_guard_action", "memory_guard_interval", "memory_guard_headroom", "keep_free",
-        "huge", "mpol", "remount",
+        "huge", "mpol", "noswap", "mlock",
+        "config", "remount",
     ])
+
+    /// The word that stands for `name` and its synonyms.
+    static func canonical(_ name: String) -> String {
+        ["nr_inodes": "max_nodes", "nr_blocks": "size", "noswap": "mlock"][name] ?? name
+    }
+
+    /// What the environment may set: the words that take a value and concern no single mount's place.
+    static let fromEnvironment: Set<String> = [
+        "size", "max_nodes", "storage", "node_limit_errno", "chunk_overhead", "promotion_limit", "io", "mode",
+        "uid", "gid", "stop_timeout", "memory_guard", "memory_guard_action", "memory_guard_interval",
+        "memory_guard_headroom", "keep_free",
+    ]
 
     /// The known word that `name` was probably meant to be.
     static func nearest(to name: String) -> String? {

@@ -9,11 +9,13 @@ public struct Readiness: Sendable {
     /// The service manager's socket; nil where there is none.
     private let manager: String?
 
+    private let sink: LogSink
     /// Whether a mount that succeeds is nothing to speak of.
     private let isQuiet: Bool
 
-    public init(readyDescriptor: Int32?, isQuiet: Bool = false) {
+    public init(readyDescriptor: Int32?, isQuiet: Bool = false, sink: LogSink = LogSink()) {
         pipe = readyDescriptor
+        self.sink = sink
         self.isQuiet = isQuiet
         if let readyDescriptor {
             // Whatever else the caller had open is none of ours, and somebody may wait for its end.
@@ -48,6 +50,21 @@ public struct Readiness: Sendable {
         tellManager("STOPPING=1\nSTATUS=\(summary)")
     }
 
+    /// Whether a service manager listens.
+    var hasManager: Bool { manager != nil }
+
+    /// Tells the service manager, in sd_notify(3)'s words.
+    func tell(_ message: String) { tellManager(message) }
+
+    /// Tells that the configuration is read anew; `ready` follows by another `reloaded`.
+    func reloading() {
+        var now = timespec()
+        unsafe clock_gettime(CLOCK_MONOTONIC, &now)
+        tellManager("RELOADING=1\nMONOTONIC_USEC=\(now.tv_sec * 1_000_000 + now.tv_nsec / 1000)")
+    }
+
+    func reloaded() { tellManager("READY=1") }
+
     /// Tells why there is no mount: to who waits, or else to our own standard error.
     public func failed(_ lines: [String], status: ExitStatus) {
         guard let pipe else {
@@ -63,6 +80,7 @@ public struct Readiness: Sendable {
 
     /// Only now: until the mount is usable we belong to the caller's job, and Ctrl-C ends us with it.
     private func leaveTerminal() {
+        sink.leaveTerminal()
         _ = setsid()
         _ = unsafe chdir("/")
         let nowhere = unsafe open("/dev/null", O_RDWR | O_CLOEXEC)

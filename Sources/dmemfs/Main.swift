@@ -13,7 +13,8 @@ struct Main: ParsableCommand {
         abstract: "An in-memory filesystem that never holds more than its limit.",
         version: "dmemfs \(Version.current)",
         subcommands: [
-            MountCommand.self, UmountCommand.self, StatusCommand.self, ResizeCommand.self, ListCommand.self,
+            MountCommand.self, UmountCommand.self, StatusCommand.self, ResizeCommand.self, ReloadCommand.self,
+            ListCommand.self,
             CheckCommand.self, VersionCommand.self,
         ])
 

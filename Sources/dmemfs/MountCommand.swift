@@ -62,6 +62,15 @@ struct MountCommand: ParsableCommand {
         help: ArgumentHelp("Settings as mount(8) and fstab spell them, between commas.", valueName: "list"))
     var lists: [String] = []
 
+    @Flag(help: "Keep the memory out of swap.")
+    var mlock = false
+
+    @Option(help: "Read further settings from this file, weaker than DMEMFS_… variables and flags.")
+    var config: String?
+
+    @Option(help: "The same, where the file may be missing.")
+    var configIfExists: String?
+
     @Option(help: .private)
     var readyFd: Int32?
 
@@ -93,24 +102,34 @@ struct MountCommand: ParsableCommand {
         throw ExitCode(outcome(commandLine: CommandLine.arguments))
     }
 
-    var request: MountRequest {
-        MountRequest(
-            mountpoint: mountpoint, settings: lists.flatMap { OptionList.settings(in: $0) } + flags,
-            makesMountpoint: mkdir, ignoresUnknown: sloppy)
+    func request() throws(Failure) -> MountRequest {
+        var settings = lists.flatMap { OptionList.settings(in: $0) } + flags
+        if mlock { settings.append(Setting(name: "mlock", value: nil, spelling: "--mlock")) }
+        let named = settings.last { $0.name == "config" }?.value
+        settings.removeAll { $0.name == "config" }
+        var request = MountRequest(
+            mountpoint: mountpoint, settings: settings, makesMountpoint: mkdir, ignoresUnknown: sloppy)
+        if let file = config ?? named ?? configIfExists {
+            request.file = try ConfigurationFile(file, isOptional: config == nil && named == nil)
+        }
+        request.environment = MountRequest.fromEnvironment()
+        return request
     }
 
     /// Mounts, and returns what to end with; what went wrong has been said then.
     ///
     /// - Parameter commandLine: what starts this very mount: the program's name, the verb and the rest.
     func outcome(commandLine: [String]) -> Int32 {
-        let readiness = Readiness(readyDescriptor: readyFd, isQuiet: quiet)
+        let sink = LogSink()
+        let readiness = Readiness(readyDescriptor: readyFd, isQuiet: quiet, sink: sink)
         do {
-            let configuration = try Configuration(validating: request, asUser: geteuid(), group: getegid())
+            let configuration = try Configuration(
+                validating: try request(), asUser: geteuid(), group: getegid())
             if readyFd == nil { configuration.warnings.forEach(warn) }
             guard foreground else {
                 return try Background.start(commandLine, for: configuration.mountpoint)
             }
-            let log = Logger(label: "dmemfs") { _ in LineLog() }
+            let log = Logger(label: "dmemfs") { _ in LineLog(to: sink) }
             return try Daemon.run(configuration, readiness: readiness, log: log)
         } catch let error as ConfigurationError {
             let isMounted = Mountpoint.descriptor(in: mountpoint) != nil

@@ -132,7 +132,7 @@ struct MountHelper {
         words += ["--", directory]
         let command = try MountCommand.parse(words)
         guard !isFake else {
-            _ = try Configuration(validating: command.request, asUser: geteuid(), group: getegid())
+            _ = try Configuration(validating: try command.request(), asUser: geteuid(), group: getegid())
             return .success
         }
         if Mountpoint.descriptor(in: directory) == nil {

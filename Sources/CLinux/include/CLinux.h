@@ -88,6 +88,22 @@ struct linux_attempt {
 /// thread.
 struct linux_attempt linux_try_fuse_mount(int in_user_namespace);
 
+/// Sends one datagram to the unix socket at `path`; never waits.
+///
+/// Returns 0, or the errno: EAGAIN where its reader is slow.
+int linux_send_datagram(const char *_Nonnull path, const void *_Nonnull bytes, size_t count);
+
+/// Takes from this thread, and from those it starts from now on, every capability but CAP_SYS_ADMIN and
+/// CAP_DAC_READ_SEARCH, for good: no program that they run gets one back.
+///
+/// Returns 0, or the errno.
+int linux_drop_capabilities(void);
+
+/// Keeps all memory of this process out of swap, what it takes later too, once it has been touched.
+///
+/// Returns 0, or the errno: ENOMEM or EPERM where RLIMIT_MEMLOCK does not allow as much.
+int linux_lock_memory(void);
+
 /// Asks the filesystem at `path` itself for the attributes of its root, past every cache.
 ///
 /// Returns 0, or the errno: ENOTCONN is a FUSE mount whose daemon is gone. A plain stat(2) does not do: a
