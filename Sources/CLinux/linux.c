@@ -159,8 +159,9 @@ int linux_send_datagram(const char *path, const void *bytes, size_t count) {
     return error;
 }
 
-int linux_drop_capabilities(void) {
-    const uint32_t kept = 1U << CAP_SYS_ADMIN | 1U << CAP_DAC_READ_SEARCH;
+int linux_drop_capabilities(int keeping_lock) {
+    const uint32_t kept = 1U << CAP_SYS_ADMIN | 1U << CAP_DAC_READ_SEARCH |
+                          (keeping_lock ? 1U << CAP_IPC_LOCK : 0);
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct sets[2];
     if (syscall(SYS_capget, &header, sets) != 0) {

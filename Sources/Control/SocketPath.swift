@@ -4,8 +4,8 @@ import Glibc
 
 /// Where the control socket of a mount lies: named by the minor number of its device, which mountinfo tells.
 public enum SocketPath {
-    /// The folder for the sockets of this process's own mounts: root's, the user's runtime folder, or where he
-    /// has none, one of his own in /tmp.
+    /// The folder for the sockets of this process's own mounts: root's, the user's runtime folder, or where
+    /// he has none, one of his own in /tmp.
     public static func ownFolder() -> String {
         if geteuid() == 0 { return "/run/dmemfs" }
         if let runtime = Files.environment("XDG_RUNTIME_DIR") { return "\(runtime)/dmemfs" }

@@ -29,7 +29,7 @@ public enum Daemon {
         let place = try Mountpoint.prepare(configuration)
         // Before there are threads: each has capabilities of its own. What is left suffices to mount and to
         // unmount. A user has none, and needs the setuid fusermount3 for both.
-        if geteuid() == 0 { dropCapabilities(log) }
+        if geteuid() == 0 { dropCapabilities(configuration, log) }
         var log = log
         log[metadataKey: DaemonEvent.mountKey] = "\(place.path)"
         let mount: RunningMount
@@ -48,13 +48,13 @@ public enum Daemon {
         guard failure == 0 else {
             throw Failure(
                 .mountFailed,
-                "cannot keep the memory out of swap (\(Wording.of(Errno(rawValue: failure)))): raise the limit "
-                    + "with 'ulimit -l unlimited' as root, or leave --mlock out")
+                "cannot keep the memory out of swap (\(Wording.of(Errno(rawValue: failure)))): raise the "
+                    + "limit with 'ulimit -l unlimited' as root, or leave --mlock out")
         }
     }
 
-    private static func dropCapabilities(_ log: Logger) {
-        let failure = linux_drop_capabilities()
+    private static func dropCapabilities(_ configuration: Configuration, _ log: Logger) {
+        let failure = linux_drop_capabilities(configuration.locksMemory ? 1 : 0)
         guard failure != 0 else { return }
         log.warning("cannot drop capabilities: \(Wording.of(Errno(rawValue: failure)))")
     }

@@ -14,7 +14,13 @@ final class FullWatch: Sendable {
     private struct Refused {
         var count = 0
         var counts: [UInt32: Int] = [:]
-        var first: (caller: Caller, error: Errno)?
+        var first: First?
+    }
+
+    private struct First {
+        let caller: Caller
+        let error: Errno
+        var command = "?"
     }
 
     private let refused = Lock(Refused())
@@ -42,10 +48,14 @@ final class FullWatch: Sendable {
                 refused.counts[caller.user, default: 0] += 1
             }
             guard refused.first == nil else { return false }
-            refused.first = (caller, error)
+            refused.first = First(caller: caller, error: error)
             return true
         }
-        if isFirst { linux_event_set(event) }
+        guard isFirst else { return }
+        // As long as it has no answer it is there to be named.
+        let command = Files.firstLine(of: "/proc/\(caller.process)/comm")
+        if let command { refused.withLock { $0.first?.command = command } }
+        linux_event_set(event)
     }
 
     /// Logs, from now on, what was refused by `tree`.
@@ -68,22 +78,22 @@ final class FullWatch: Sendable {
             state = Refused()
             return taken
         }
-        guard let (caller, error) = refused.first else { return }
+        guard let first = refused.first else { return }
+        let caller = first.caller
         let usage = tree.usage
         let nodes = usage.maxNodes.map { ", \(usage.nodes) of \($0) nodes" } ?? ""
         let most = refused.counts.max { $0.value < $1.value }?.key ?? caller.user
-        let command = Files.firstLine(of: "/proc/\(caller.process)/comm") ?? "ended"
         log.log(
             .warning, .full,
             """
             \(path) is full: \(ByteCount(usage.usedBytes)) of \(ByteCount(usage.limitBytes)) used\(nodes); \
-            refused \(refused.count) requests, first of process \(caller.process) (\(command)), mostly of user \
-            \(most): \(Wording.of(error))
+            refused \(refused.count) requests, first of process \(caller.process) (\(first.command)), mostly \
+            of user \(most): \(Wording.of(first.error))
             """,
             [
                 "used": "\(usage.usedBytes)", "limit": "\(usage.limitBytes)", "refused": "\(refused.count)",
-                "pid": "\(caller.process)", "comm": "\(command)", "uid": "\(most)",
-                "errno": "\(error.rawValue)",
+                "pid": "\(caller.process)", "comm": "\(first.command)", "uid": "\(most)",
+                "errno": "\(first.error.rawValue)",
             ])
     }
 }

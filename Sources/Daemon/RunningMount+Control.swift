@@ -127,10 +127,10 @@ extension RunningMount {
         log.log(
             .notice, .snapshot,
             """
-            \(path): \(ByteCount(status.usedBytes)) of \(ByteCount(status.limitBytes)) used, peak \
-            \(ByteCount(status.peakBytes)), \(nodes), resident \(ByteCount(status.residentBytes)); refused for \
-            bytes \(refusals.bytes), nodes \(refusals.nodes), guard \(refusals.memoryGuard), directory \
-            \(refusals.directory), storage \(refusals.storage), writeback \(refusals.writeback)
+            \(path): \(ByteCount(status.usedBytes)) of \(ByteCount(status.limitBytes)) used, \
+            peak \(ByteCount(status.peakBytes)), \(nodes), resident \(ByteCount(status.residentBytes)); \
+            refused for bytes \(refusals.bytes), nodes \(refusals.nodes), guard \(refusals.memoryGuard), \
+            directory \(refusals.directory), storage \(refusals.storage), writeback \(refusals.writeback)
             """,
             [
                 "used": "\(status.usedBytes)", "limit": "\(status.limitBytes)", "peak": "\(status.peakBytes)",

@@ -43,7 +43,7 @@ struct UmountCommand: ParsableCommand {
         let daemon = ProcessWatch(Client.process(behind: mount))
         try unmount(mount, withinMilliseconds: milliseconds)
         // So that the memory is free, and nothing is left, when we return.
-        daemon?.awaitEnd(milliseconds: 10_000)
+        daemon?.awaitEnd(milliseconds: force ? 500 : 10_000)
     }
 
     private func abort(_ mount: MountEntry) throws(Failure) {

@@ -94,10 +94,11 @@ struct linux_attempt linux_try_fuse_mount(int in_user_namespace);
 int linux_send_datagram(const char *_Nonnull path, const void *_Nonnull bytes, size_t count);
 
 /// Takes from this thread, and from those it starts from now on, every capability but CAP_SYS_ADMIN and
-/// CAP_DAC_READ_SEARCH, for good: no program that they run gets one back.
+/// CAP_DAC_READ_SEARCH, for good: no program that they run gets one back. CAP_IPC_LOCK stays where
+/// `keeping_lock` is not 0: memory that is locked when it is taken needs it.
 ///
 /// Returns 0, or the errno.
-int linux_drop_capabilities(void);
+int linux_drop_capabilities(int keeping_lock);
 
 /// Keeps all memory of this process out of swap, what it takes later too, once it has been touched.
 ///
