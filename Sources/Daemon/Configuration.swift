@@ -59,6 +59,8 @@ public struct Configuration: Sendable {
     public let rootGroup: UInt32
     public let name: String
     public let allowsOthers: Bool
+    /// Whether files have POSIX ACLs.
+    public let usesACL: Bool
     public let kernelOptions: [String]
     /// Whether the memory is kept out of swap.
     public let locksMemory: Bool
@@ -105,6 +107,7 @@ public struct Configuration: Sendable {
         rootGroup = draft.group
         name = draft.name
         allowsOthers = draft.allowsOthers
+        usesACL = draft.usesACL
         kernelOptions = draft.kernelOptions
         followsSymlinks = draft.followsSymlinks
         warnings = draft.warnings
@@ -128,6 +131,7 @@ public struct Configuration: Sendable {
     public func tree(guardedBy memoryGuard: MemoryGuard?, largestLimitBytes: Int) -> TreeConfiguration {
         var tree = TreeConfiguration(
             limits: limits, storage: storage, rootMode: rootMode, rootOwner: rootOwner, rootGroup: rootGroup)
+        tree.usesACL = usesACL
         tree.memoryGuard = memoryGuard
         tree.largestLimitBytes = largestLimitBytes
         return tree
@@ -141,7 +145,8 @@ public struct Configuration: Sendable {
         MountOptions(
             mountpoint: path, name: name, allowsOthers: allowsOthers, kernelOptions: kernelOptions,
             workers: Configuration.workers,
-            spinMicroseconds: 50, usesDirectIO: storage.kind == .sequential, debug: false)
+            spinMicroseconds: 50, usesDirectIO: storage.kind == .sequential, usesACL: usesACL,
+            debug: false)
     }
 
     /// The words in which this differs from `other`, and that nothing but a new mount changes.

@@ -14,6 +14,7 @@ struct Draft {
     private(set) var group: UInt32
     private(set) var name = "dmemfs"
     private(set) var allowsOthers: Bool
+    private(set) var usesACL = false
     private(set) var stopTimeoutMilliseconds = 20_000
     private(set) var memoryGuard = MemoryGuard.Policy()
     /// What is taken, but not as it was asked for.
@@ -113,6 +114,8 @@ struct Draft {
     private mutating func applyWord(_ setting: Setting) -> Bool {
         switch setting.name {
         case "nonempty": acceptsNonEmpty = true
+        case "acl": usesACL = true
+        case "noacl": usesACL = false
         case "mlock", "noswap": locksMemory = true
         case "allow_other":
             allowsOthers = true
