@@ -202,6 +202,7 @@ final class RunningMount: Sendable {
             try Thread.start { [self] in heedSignals() }
             try guardWatch.start(watching: tree)
             try fullWatch.start(watching: tree)
+            try heartbeat.start()
         } catch {
             Self.detach(path)
             readiness.failed(["cannot start a thread: \(Wording.of(error))"], status: .mountFailed)
@@ -261,7 +262,6 @@ final class RunningMount: Sendable {
         do throws(Errno) {
             try readiness.ready(summary)
             log.log(.info, .mounted, summary)
-            try heartbeat.start()
         } catch {
             // Who waited for us was killed: a mount that nobody knows of must not stay.
             kill(getpid(), SIGTERM)

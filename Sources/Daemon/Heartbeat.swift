@@ -50,11 +50,21 @@ final class Heartbeat: Sendable {
             let wasStuck = isStuck
             isStuck = zip(before, now).allSatisfy { $0 == $1 && $0 % 2 == 1 }
             before = now
-            if !isStuck {
+            // Where the root's lock is held for ever, so is this thread, and nobody hears of it again.
+            if !isStuck, answers {
                 readiness.tell("WATCHDOG=1")
             } else if !wasStuck {
                 log.log(.error, .stuck, "every worker has been at one request for \(watchdog) ms")
             }
+        }
+    }
+
+    private var answers: Bool {
+        do throws(Errno) {
+            _ = try tree.attributes(of: .root)
+            return true
+        } catch {
+            return false
         }
     }
 

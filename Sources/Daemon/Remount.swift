@@ -20,7 +20,8 @@ public struct Remount: Sendable {
         var draft = Draft(asUser: user, group: 0, ignoringUnknown: request.ignoresUnknown)
         var limits = LimitsRequest(size: nil, maxNodes: nil, drain: false)
         var words: [String] = []
-        for setting in request.settings where setting.name != "remount" {
+        for setting in request.settings
+        where setting.name != "remount" && setting.name != "config" {
             draft.apply(setting)
             switch setting.name {
             case "size": limits.size = setting.value

@@ -82,6 +82,10 @@ extension RunningMount {
 
     /// Reads the configuration file anew and applies what can be changed; all or nothing.
     private func reload() throws(ControlRefusal) -> LimitsAnswer {
+        guard let file = configuration.request.file else {
+            throw ControlRefusal(
+                .refused, "\(path) was mounted without --config: there is nothing to read anew")
+        }
         readiness.reloading()
         defer { readiness.reloaded() }
         let fresh: Configuration
@@ -101,7 +105,7 @@ extension RunningMount {
         if !kept.isEmpty {
             log.warning("\(kept.joined(separator: ", ")): only a new mount changes that")
         }
-        log.log(.notice, .reloaded, "\(path): the configuration was read anew")
+        log.log(.notice, .reloaded, "\(path): read \(file.path) anew")
         guard wanted.size != nil || wanted.maxNodes != nil else {
             return LimitsAnswer(
                 limitBytes: usage.limitBytes, usedBytes: usage.usedBytes, maxNodes: usage.maxNodes,
@@ -115,7 +119,7 @@ extension RunningMount {
         do throws(ControlRefusal) {
             _ = try reload()
         } catch {
-            log.error("cannot reload: \(error)")
+            log.warning("cannot reload: \(error)")
         }
     }
 
