@@ -25,6 +25,8 @@ await() {
         sleep 0.1
     done
 }
+ear=
+trap '[ -z "$ear" ] || kill "$ear"; umount -l "$place/m" 2>/dev/null || true' EXIT
 mount -t tmpfs tmpfs "$place"
 mount -t tmpfs tmpfs /run
 mkdir -p "$place/m" /run/systemd/journal
@@ -48,7 +50,7 @@ await "^MESSAGE_ID=1135522b8c60494ba148753b871877fc"
 await "^SYSLOG_IDENTIFIER=dmemfs"
 await "^DMEMFS_MOUNT=$place/m"
 ! dd if=/dev/zero of="$place/m/x" bs=1M count=20 2>/dev/null || fail "20 MiB in 8"
-await "^MESSAGE=$place/m is full: 7.* MiB of 8 MiB used, 2 of 5 nodes; refused .*(dd), mostly of user 0"
+await "^MESSAGE=$place/m is full: 7.* MiB of 8 MiB used, 2 of 5 nodes; refused .*(dd) of user 0: no space"
 await "^DMEMFS_COMM=dd"
 # Once a minute, whatever is refused.
 for name in 1 2 3 4 5 6 7 8; do touch "$place/m/$name" 2>/dev/null || true; done
@@ -58,6 +60,7 @@ await "^DMEMFS_EVENT=resized"
 "$program" umount "$place/m"
 await "^DMEMFS_EVENT=unmounted"
 kill "$ear"
+ear=
 rm /run/systemd/journal/socket
 
 # Syslog where there is no journal.
@@ -69,6 +72,7 @@ listen /dev/log
 await "^<30>dmemfs\[[0-9]*\]: $place/m: limit 8 MiB"
 "$program" umount "$place/m"
 kill "$ear"
+ear=
 rm /dev/log
 
 # Neither: it works all the same.

@@ -8,19 +8,16 @@ import Tree
 /// long as there are more.
 final class FullWatch: Sendable {
     private static let silenceMilliseconds = 60_000
-    /// Users told apart.
-    private static let mostUsers = 64
-
     private struct Refused {
         var count = 0
-        var counts: [UInt32: Int] = [:]
         var first: First?
     }
 
     private struct First {
-        let caller: Caller
+        let process: Int32
         let error: Errno
         var command = "?"
+        var user = "?"
     }
 
     private let refused = Lock(Refused())
@@ -44,17 +41,20 @@ final class FullWatch: Sendable {
         guard event >= 0 else { return }
         let isFirst = refused.withLock { refused in
             refused.count += 1
-            if refused.counts[caller.user] != nil || refused.counts.count < Self.mostUsers {
-                refused.counts[caller.user, default: 0] += 1
-            }
             guard refused.first == nil else { return false }
-            refused.first = First(caller: caller, error: error)
+            refused.first = First(process: caller.process, error: error)
             return true
         }
         guard isFirst else { return }
-        // As long as it has no answer it is there to be named.
-        let command = Files.firstLine(of: "/proc/\(caller.process)/comm")
-        if let command { refused.withLock { $0.first?.command = command } }
+        // As long as it has no answer it is there to be named. The request itself tells no user: on mounts
+        // that map users the kernel leaves him out of all but those that make something.
+        let command = Files.firstLine(of: "/proc/\(caller.process)/comm") ?? "?"
+        let users = Files.lines(of: "/proc/\(caller.process)/status").first { $0.hasPrefix("Uid:") }
+        let user = users?.split(separator: "\t").dropFirst().first.map { String($0) } ?? "?"
+        refused.withLock { refused in
+            refused.first?.command = command
+            refused.first?.user = user
+        }
         linux_event_set(event)
     }
 
@@ -79,20 +79,18 @@ final class FullWatch: Sendable {
             return taken
         }
         guard let first = refused.first else { return }
-        let caller = first.caller
         let usage = tree.usage
         let nodes = usage.maxNodes.map { ", \(usage.nodes) of \($0) nodes" } ?? ""
-        let most = refused.counts.max { $0.value < $1.value }?.key ?? caller.user
         log.log(
             .warning, .full,
             """
             \(path) is full: \(ByteCount(usage.usedBytes)) of \(ByteCount(usage.limitBytes)) used\(nodes); \
-            refused \(refused.count) requests, first of process \(caller.process) (\(first.command)), mostly \
-            of user \(most): \(Wording.of(first.error))
+            refused \(refused.count) requests, first of process \(first.process) (\(first.command)) of \
+            user \(first.user): \(Wording.of(first.error))
             """,
             [
                 "used": "\(usage.usedBytes)", "limit": "\(usage.limitBytes)", "refused": "\(refused.count)",
-                "pid": "\(caller.process)", "comm": "\(first.command)", "uid": "\(most)",
+                "pid": "\(first.process)", "comm": "\(first.command)", "uid": "\(first.user)",
                 "errno": "\(first.error.rawValue)",
             ])
     }
