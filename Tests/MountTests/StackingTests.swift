@@ -43,7 +43,8 @@ struct StackingTests {
             ["getfattr", "setfattr", "diff"],
             """
             cd $PLACE; mkdir lower upper work merged; cp -a /usr/include/linux lower/d; echo a > lower/a
-            mount -t overlay none -o lowerdir=lower,upperdir=upper,workdir=work,redirect_dir=on merged || exit 77
+            directories=lowerdir=lower,upperdir=upper,workdir=work
+            mount -t overlay none -o $directories,redirect_dir=on merged || exit 77
             trap 'cd /; umount $PLACE/merged' EXIT; cd merged
             echo b >> a; test "$(cat ../lower/a)" = a; test "$(wc -l < ../upper/a)" = 2
             setfattr -n user.x -v 1 a; ln a hard; test "$(getfattr --only-values -n user.x hard)" = 1

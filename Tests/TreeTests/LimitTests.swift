@@ -47,6 +47,33 @@ struct LimitTests {
         tree.checkInvariants()
     }
 
+    /// Rule: using.statfs
+    @Test(
+        "what is said to be available can be written as one file, and little more",
+        arguments: [StoragePolicy.Kind.auto, .sequential, .randomAccess],
+        [1 << 20, 9 << 20, (40 << 20) + 4096])
+    func available(kind: StoragePolicy.Kind, bytes: Int) throws {
+        var configuration = TreeConfiguration(limits: Limits(bytes: bytes))
+        configuration.storage.kind = kind
+        let tree = try Tree(configuration)
+        let available = Int(try tree.statistics(of: .root).availableBlocks) * 4096
+        #expect(available <= bytes && available > bytes - bytes / 256 - (48 << 10))
+        let file = try make("f", in: tree)
+        if kind == .randomAccess {
+            try tree.allocate(file, mode: [], offset: 0, count: Int64(available))
+        } else {
+            let content = [UInt8](repeating: 1, count: 1 << 20)
+            for start in stride(from: 0, to: available, by: content.count) {
+                _ = try Array(content.prefix(available - start)).withRawSpan {
+                    (bytes) throws(Errno) in
+                    try tree.write(bytes, to: file, at: Int64(start), droppingPrivileges: false)
+                }
+            }
+        }
+        #expect(try tree.attributes(of: file).size == Int64(available))
+        tree.checkInvariants()
+    }
+
     @Test("both limits change, or none")
     func together() throws {
         let tree = try Self.tree(bytes: 4 << 20, nodes: 10)
