@@ -219,9 +219,14 @@ public final class Tree: Sendable {
     /// while.
     func end(_ inode: consuming Inode?) {
         guard let inode else { return }
+        guard inode.state.links == 0 else {
+            // It was made by what then was refused, and has never been seen: nobody waits for it.
+            free(inode)
+            return budget.giveBack()
+        }
         ending.wrappingAdd(1, ordering: .relaxed)
         // It counts as there until its bytes are free: whoever needs them waits for that.
-        let orphaned = inode.state.links == 0 ? inode.state.charge.bytes : 0
+        let orphaned = inode.state.charge.bytes
         free(inode)
         orphanBytes.wrappingSubtract(orphaned, ordering: .relaxed)
         budget.giveBack()
@@ -234,10 +239,10 @@ public final class Tree: Sendable {
         inode.state.free(in: memory)
     }
 
-    /// Whether a thread is giving the memory of a node back at this moment.
+    /// Whether a thread is giving the memory of such a node back at this moment.
     public var isEndingNodes: Bool { ending.load(ordering: .acquiring) > 0 }
 
-    /// How many nodes have ended since the start.
+    /// How many nodes that had lost their names have ended since the start.
     public var endedNodes: Int { ended.load(ordering: .acquiring) }
 
     /// Whether there are nodes without a name, which end when the kernel forgets them.

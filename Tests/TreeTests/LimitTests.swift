@@ -74,6 +74,35 @@ struct LimitTests {
         tree.checkInvariants()
     }
 
+    @Test("what is refused ends no node: nobody tries again since there could be room now")
+    func refusalsEndNothing() throws {
+        let tree = try Self.tree(bytes: 1 << 20)
+        _ = try make("a", in: tree)
+        let used = tree.usage.usedBytes
+        let longName = [UInt8](repeating: 0x6e, count: 255)
+        var refused = 0
+        for room in stride(from: 0, to: 600, by: 20) {
+            try tree.setLimits(bytes: used + room, nodes: nil, draining: false)
+            do throws(Errno) {
+                try Array("a".utf8).withRawSpan { (name) throws(Errno) in
+                    try longName.withRawSpan { (newName) throws(Errno) in
+                        try tree.rename(
+                            name, in: .root, to: newName, in: .root, flags: .whiteout,
+                            by: Caller(user: 0, group: 0, process: 0))
+                    }
+                }
+                break
+            } catch {
+                #expect(error == .noSpace)
+                refused += 1
+            }
+            #expect(tree.usage.usedBytes == used && tree.endedNodes == 0)
+        }
+        // Some of them had made the whiteout before the name did not fit.
+        #expect(refused > 10)
+        tree.checkInvariants()
+    }
+
     @Test("both limits change, or none")
     func together() throws {
         let tree = try Self.tree(bytes: 4 << 20, nodes: 10)
