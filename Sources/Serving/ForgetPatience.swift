@@ -62,4 +62,23 @@ struct ForgetPatience: ~Copyable, Sendable {
             throw refusal
         }
     }
+
+    /// Waits a little for what has just been removed, so that figures that are asked for now tell of it.
+    /// Where nothing ends, since the nodes without a name are open, that is a millisecond or two.
+    func settle() {
+        guard waitersLimit > 0 else { return }
+        var ended = tree.endedNodes
+        var pauses = ForgetPatience.pauses
+        var idlePauses = 0
+        while tree.hasOrphans, pauses > 0, idlePauses < 20 {
+            Thread.pause(microseconds: ForgetPatience.pauseMicroseconds)
+            let isEnding = tree.isEndingNodes
+            let hasEnded = tree.endedNodes != ended
+            ended = tree.endedNodes
+            // A large one takes as long as it takes.
+            if isEnding, !hasEnded { continue }
+            pauses -= 1
+            idlePauses = hasEnded ? 0 : idlePauses + 1
+        }
+    }
 }
