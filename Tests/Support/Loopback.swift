@@ -81,6 +81,12 @@ public final class Loopback: Sendable {
         return Answer(error: -reply.get(Int32.self, at: 4), payload: Array(reply[16...]))
     }
 
+    /// Sends the request frame in the first `count` bytes of `frame` and returns the length of the reply,
+    /// which is in `reply` then. Nothing is checked and nothing is allocated: for measurements.
+    package func exchange(_ frame: inout [UInt8], _ count: Int, into reply: inout [UInt8]) -> Int {
+        session.exchange(&frame, count, into: &reply)
+    }
+
     /// Sends a request that must have a reply.
     public func ask(_ opcode: Opcode, node: UInt64 = 1, _ body: [UInt8] = []) -> Answer {
         guard let answer = send(opcode.rawValue, node: node, body) else {
