@@ -1,5 +1,7 @@
 /// Who makes a request, in the daemon's user namespace.
 public struct Caller: Hashable, Sendable {
+    /// `unknownID` where the kernel does not say: from Linux 6.12 on it names users and groups only in
+    /// requests that make a node, as the same user may have many IDs there, one in each mount.
     public var user: UInt32
     public var group: UInt32
     /// 0 where the kernel itself asks (write-back).
@@ -12,6 +14,32 @@ public struct Caller: Hashable, Sendable {
         self.group = group
         self.process = process
         self.umask = umask
+    }
+}
+
+extension Caller {
+    /// No user and no group has this ID.
+    public static let unknownID = UInt32.max
+
+    /// Whether nothing is known that speaks against root.
+    public var mayBeRoot: Bool { user == 0 || user == Caller.unknownID }
+
+    /// Whether root asks. Where the kernel has not said who does, the process is looked up, which takes some
+    /// microseconds; it waits for our answer meanwhile, or it is gone and does not care.
+    public var isRoot: Bool {
+        user == Caller.unknownID ? filesystemUser == 0 : user == 0
+    }
+
+    /// nil where the process is not ours to see: in another container, or gone.
+    private var filesystemUser: UInt32? {
+        let status: String
+        do throws(Errno) {
+            status = try Files.text(of: "/proc/\(process)/status")
+        } catch {
+            return nil
+        }
+        let line = status.split(separator: "\n").first { $0.hasPrefix("Uid:") }
+        return line.flatMap { $0.split(separator: "\t").last.flatMap { UInt32($0) } }
     }
 }
 

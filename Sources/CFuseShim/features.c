@@ -3,6 +3,7 @@
 #include "protocol.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -90,6 +91,10 @@ void shim_negotiate(struct shim_session *session, struct fuse_conn_info *connect
     want(connection, FUSE_CAP_HANDLE_KILLPRIV_V2);
     connection->no_interrupt = 1;
 #endif
+#ifdef FUSE_CAP_ALLOW_IDMAP
+    // The kernel takes it from those alone who leave permissions to it, as we do.
+    want(connection, FUSE_CAP_ALLOW_IDMAP);
+#endif
 
     // With OPEN declined the kernel would tell nobody of O_TRUNC, and the old content would stay.
     refuse(connection, FUSE_CAP_ATOMIC_O_TRUNC);
@@ -100,7 +105,10 @@ void shim_negotiate(struct shim_session *session, struct fuse_conn_info *connect
     refuse(connection, FUSE_CAP_SPLICE_READ);
     refuse(connection, FUSE_CAP_SPLICE_WRITE);
     refuse(connection, FUSE_CAP_SPLICE_MOVE);
-    refuse(connection, FUSE_CAP_EXPORT_SUPPORT);
+    // Direct I/O that answers later would leave what others have read meanwhile in the page cache.
+    refuse(connection, FUSE_CAP_ASYNC_DIO);
+    // What the kernel has forgotten it finds again by its ID, as "." in itself, and its parent as "..".
+    want(connection, FUSE_CAP_EXPORT_SUPPORT);
     negotiate_acl(session, connection);
 
     session->declines_open = !session->direct_io && offers(connection, FUSE_CAP_NO_OPEN_SUPPORT);
@@ -109,6 +117,15 @@ void shim_negotiate(struct shim_session *session, struct fuse_conn_info *connect
 
 static bool holds(size_t count, size_t body) {
     return count >= sizeof(struct protocol_header) + body;
+}
+
+static void examine_init(const struct protocol_init_in *init, size_t count) {
+    if (!holds(count, offsetof(struct protocol_init_in, flags2))) return;
+    shim_frame.is_init = true;
+    shim_frame.offered = init->flags;
+    if ((init->flags & PROTOCOL_INIT_EXT) != 0 && holds(count, sizeof *init)) {
+        shim_frame.offered2 = init->flags2;
+    }
 }
 
 static void examine_setxattr(bool is_long, const void *body, size_t count) {
@@ -126,10 +143,7 @@ void shim_examine(const struct shim_session *session, char *frame, size_t count)
 
     switch (header->opcode) {
     case PROTOCOL_INIT:
-        if (holds(count, sizeof(struct protocol_init_in))) {
-            shim_frame.is_init = true;
-            shim_frame.offered = ((const struct protocol_init_in *)body)->flags;
-        }
+        examine_init(body, count);
         break;
     case PROTOCOL_WRITE:
         shim_frame.drops_privileges =
@@ -169,6 +183,9 @@ static void amend(const struct shim_session *session, struct iovec *vectors, int
     struct protocol_init_out *answer = vectors[1].iov_base;
     uint32_t wanted = PROTOCOL_HANDLE_KILLPRIV_V2 | PROTOCOL_PARALLEL_DIROPS;
     if (session->extends_setxattr) wanted |= PROTOCOL_SETXATTR_EXT;
+    // The kernel takes it from those alone who leave permissions to it, as we do.
+    answer->flags2 |= shim_frame.offered2 & PROTOCOL_ALLOW_IDMAP;
+    if (answer->flags2 != 0) wanted |= PROTOCOL_INIT_EXT;
     answer->flags |= shim_frame.offered & wanted;
 #else
     (void)session;

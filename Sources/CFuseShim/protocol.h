@@ -27,6 +27,10 @@ enum {
     PROTOCOL_HANDLE_KILLPRIV_V2 = 1u << 28,
     /// INIT: SETXATTR requests have the long form.
     PROTOCOL_SETXATTR_EXT = 1u << 29,
+    /// INIT: there is a second word of flags.
+    PROTOCOL_INIT_EXT = 1u << 30,
+    /// INIT, in the second word: the mount may be mounted again with other user and group IDs.
+    PROTOCOL_ALLOW_IDMAP = 1u << 8,
     /// WRITE: clear setuid and setgid.
     PROTOCOL_WRITE_KILL_SUIDGID = 1u << 2,
     /// SETATTR: clear setuid and setgid.
@@ -54,6 +58,8 @@ struct protocol_init_in {
     uint32_t minor;
     uint32_t max_readahead;
     uint32_t flags;
+    /// Missing before protocol 7.36.
+    uint32_t flags2;
 };
 
 struct protocol_init_out {

@@ -52,6 +52,8 @@ struct shim_frame {
     /// It is INIT, and these are the flags the kernel offers.
     bool is_init;
     uint32_t offered;
+    /// The second word of them; 0 where there is none.
+    uint32_t offered2;
     /// The name in a SETXATTR request; the frame's end where it has none.
     const char *xattr_name;
     /// It sets an ACL, and setgid must go.

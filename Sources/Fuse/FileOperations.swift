@@ -10,6 +10,14 @@ public protocol FileOperations: AnyObject, Sendable {
     /// Finds `name` in a directory. Throws `.noSuchFileOrDirectory`, `.notDirectory`.
     func lookup(_ name: RawSpan, in parent: NodeID) throws(Errno) -> Entry
 
+    /// Finds a node by its ID alone, as open_by_handle_at(2) does with an ID that the kernel may have
+    /// forgotten long ago. Throws `.staleNFSFileHandle` for one that is gone.
+    func revisit(_ node: NodeID) throws(Errno) -> Entry
+
+    /// Finds the directory that a directory is in; the root is in itself. Throws `.staleNFSFileHandle`,
+    /// `.notDirectory`.
+    func parent(of directory: NodeID) throws(Errno) -> Entry
+
     /// Lowers a node's lookup count. At zero, with no link left, the node is freed. Never fails.
     func forget(_ node: NodeID, count: UInt64)
 

@@ -44,7 +44,7 @@ extension Tree {
         _ name: RawSpan, of node: NodeID, to value: RawSpan, _ setting: AttributeSetting, by caller: Caller
     ) throws(Errno) {
         let space = try space(of: name)
-        if space.isTrusted, caller.user != 0 { throw .notPermitted }
+        if space.isTrusted, !caller.mayBeRoot { throw .notPermitted }
         guard value.byteCount <= Tree.valueBytesLimit else { throw .argListTooLong }
         guard !setting.isSuperset(of: [.create, .replace]) else { throw .invalidArgument }
         if case .acl(let acl) = space { return try setACL(acl, of: node, to: value, setting) }
@@ -60,7 +60,7 @@ extension Tree {
     public func extendedAttribute(
         _ name: RawSpan, of node: NodeID, by caller: Caller, _ body: (RawSpan) -> Void
     ) throws(Errno) {
-        if try space(of: name).isTrusted, caller.user != 0 { throw .noData }
+        if try space(of: name).isTrusted, !caller.mayBeRoot { throw .noData }
         try table.withState(node) { (state) throws(Errno) in
             guard state.extendedAttributes.withValue(of: name, in: memory, body) else { throw .noData }
         }
@@ -74,20 +74,29 @@ extension Tree {
         of node: NodeID, by caller: Caller, _ body: (RawSpan) -> Void
     ) throws(Errno) {
         var list: [UInt8] = []
+        var trusted: [UInt8] = []
+        func append(_ name: RawSpan, to list: inout [UInt8]) {
+            guard list.count <= Tree.listBytesLimit else { return }
+            for offset in 0..<name.byteCount { list.append(name.byte(at: offset)) }
+            list.append(0)
+        }
         try table.withState(node) { (state) throws(Errno) in
             state.extendedAttributes.forEachName(in: memory) { name in
-                if caller.user != 0, name.hasPrefix("trusted.") { return }
-                guard list.count <= Tree.listBytesLimit else { return }
-                for offset in 0..<name.byteCount { list.append(name.byte(at: offset)) }
-                list.append(0)
+                if name.hasPrefix("trusted.") {
+                    append(name, to: &trusted)
+                } else {
+                    append(name, to: &list)
+                }
             }
         }
+        // Asked for last, as it can take long. Unlike the values, the names the kernel does not guard.
+        if !trusted.isEmpty, caller.isRoot { list += trusted }
         guard list.count <= Tree.listBytesLimit else { throw .argListTooLong }
         list.withRawSpan { body($0) }
     }
 
     public func removeExtendedAttribute(_ name: RawSpan, of node: NodeID, by caller: Caller) throws(Errno) {
-        if try space(of: name).isTrusted, caller.user != 0 { throw .notPermitted }
+        if try space(of: name).isTrusted, !caller.mayBeRoot { throw .notPermitted }
         let now = configuration.clock.now()
         try change(node) { (state) throws(Errno) in
             try state.extendedAttributes.remove(name, in: memory, charge: &state.charge)

@@ -13,6 +13,22 @@ extension Tree {
         }
     }
 
+    /// Finds a node by its ID, and raises its lookup count.
+    public func revisit(_ node: NodeID) throws(Errno) -> Entry {
+        try namespace.withLock { (allocation) throws(Errno) in try entry(for: node, allocation) }
+    }
+
+    /// Finds the directory that a directory is in, and raises its lookup count. The root is in itself.
+    public func parent(of directory: NodeID) throws(Errno) -> Entry {
+        try namespace.withLock { (allocation) throws(Errno) in
+            let parent = try table.withNamesHeld(directory, allocation) { (state) throws(Errno) in
+                state.parent
+            }
+            guard let parent else { throw .notDirectory }
+            return try entry(for: parent, allocation)
+        }
+    }
+
     /// Throws `.noSuchFileOrDirectory`, `.notDirectory`.
     func find(
         _ name: RawSpan, in parent: NodeID, _ allocation: borrowing InodeTable.Allocation

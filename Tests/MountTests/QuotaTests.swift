@@ -153,6 +153,22 @@ struct QuotaTests {
         }
     }
 
+    /// Rule: nameless.freed
+    @Test("what a large file held is there for the next one as soon as it has been removed")
+    func replacingLarge() throws {
+        try MountFixture.use(["--size", "600M"]) { mount in
+            let file = mount.path / "f"
+            for _ in 0..<6 {
+                let fd = try Kernel.open(file, O_RDWR | O_CREAT)
+                try Kernel.fallocate(fd, 0, 0, 400 * mebibyte)
+                try Kernel.close(fd)
+                try Kernel.unlink(file)
+            }
+            let status = try mount.status()
+            #expect(try status.refusals("bytes") == 0, "nobody has seen one")
+        }
+    }
+
     /// Rule: xattrs.charged
     @Test("xattrs, symlinks and names cannot escape the limit")
     func metadataIsBounded() throws {

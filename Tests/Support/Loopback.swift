@@ -81,6 +81,12 @@ public final class Loopback: Sendable {
         return Answer(error: -reply.get(Int32.self, at: 4), payload: Array(reply[16...]))
     }
 
+    /// Sends the request frame in the first `count` bytes of `frame` and returns the length of the reply,
+    /// which is in `reply` then. Nothing is checked and nothing is allocated: for measurements.
+    package func exchange(_ frame: inout [UInt8], _ count: Int, into reply: inout [UInt8]) -> Int {
+        session.exchange(&frame, count, into: &reply)
+    }
+
     /// Sends a request that must have a reply.
     public func ask(_ opcode: Opcode, node: UInt64 = 1, _ body: [UInt8] = []) -> Answer {
         guard let answer = send(opcode.rawValue, node: node, body) else {
@@ -89,11 +95,13 @@ public final class Loopback: Sendable {
         return answer
     }
 
-    /// INIT. Offers `flags` in the low word; the accepted ones are 12 bytes into the payload.
+    /// INIT. Offers `flags` in the low word, and all in the high one where they say that there is one; the
+    /// accepted ones are 12 and 32 bytes into the payload.
     public func initialize(offering flags: InitFlags = .all, minor: UInt32 = 45) -> Answer {
         ask(
             .initialize, node: 0,
-            words(7, minor, 128 * 1024, flags.rawValue) + [UInt8](repeating: 0, count: 48))
+            words(7, minor, 128 * 1024, flags.rawValue, flags.contains(.extended) ? .max : 0)
+                + [UInt8](repeating: 0, count: 44))
     }
 
     private func words(_ values: UInt32...) -> [UInt8] {

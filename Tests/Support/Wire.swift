@@ -57,6 +57,7 @@ public struct InitFlags: OptionSet, Hashable, Sendable {
     public static let autoInvalidate = InitFlags(rawValue: 1 << 12)
     public static let readdirplus = InitFlags(rawValue: 1 << 13)
     public static let readdirplusAuto = InitFlags(rawValue: 1 << 14)
+    public static let asyncDirectIO = InitFlags(rawValue: 1 << 15)
     public static let writebackCache = InitFlags(rawValue: 1 << 16)
     public static let noOpen = InitFlags(rawValue: 1 << 17)
     public static let parallelDirectories = InitFlags(rawValue: 1 << 18)
