@@ -29,6 +29,12 @@ package final class PlainDirectory {
         throw Errno.fileExists
     }
 
+    /// Whether ACLs can be set here.
+    package var takesAccessLists: Bool {
+        (try? Kernel.setXattr(path, AccessList.inherited, AccessList.letting(1, 7).bytes)) != nil
+            && (try? Kernel.removeXattr(path, AccessList.inherited)) != nil
+    }
+
     package func remove() {
         do {
             if isMounted {
