@@ -174,7 +174,8 @@ public final class TreeServer: FileOperations {
     }
 
     public func statistics(of node: NodeID) throws(Errno) -> FilesystemStatistics {
-        try tree.statistics(of: node)
+        patience.settle()
+        return try tree.statistics(of: node)
     }
 
     public func setExtendedAttribute(

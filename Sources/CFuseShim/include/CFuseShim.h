@@ -124,7 +124,8 @@ size_t shim_pack_entry(fuse_req_t _Nonnull request, void *_Nonnull buffer, size_
 
 // Requests about names: Fuse/Callbacks+Lookup.swift and Fuse/Callbacks+Namespace.swift ----------------------
 
-/// Serves FUSE_LOOKUP. A missing name is answered with inode 0, which the kernel remembers.
+/// Serves FUSE_LOOKUP. A missing name is answered with inode 0, which the kernel remembers. "." asks for
+/// `parent` itself, by an ID that the kernel may have forgotten, and ".." for the directory that it is in.
 void shim_on_lookup(void *_Nonnull context, fuse_req_t _Nonnull request, uint64_t parent,
                     const char *_Nonnull name);
 
