@@ -16,6 +16,8 @@ count() { mounts "$1" | wc -l; }
 has() { mounts "$1" | grep -q -e "$2" || fail "$1 lacks $2: $(mounts "$1")"; }
 size() { df --output=size -k "$1" | tail -n 1 | tr -d ' '; }
 
+# No daemon stays where a step has failed.
+trap 'for name in tmp fail "no auto" system own; do umount -l "$place/$name" 2>/dev/null || true; done' EXIT
 mount -t tmpfs -o mode=755 tmpfs "$place"
 mkdir -p "$place/sbin" "$place/etc" "$place/tmp" "$place/fail" "$place/no auto" "$place/system"
 mkdir -m 777 "$place/run"
