@@ -17,8 +17,20 @@ public enum Client {
     public static func setLimits(
         _ request: LimitsRequest, of mount: MountEntry
     ) throws(ControlError) -> Result<LimitsAnswer, ControlRefusal> {
-        let body = try JSON.encode(request)
-        return try decoded(LimitsAnswer.self, try ask(Wire.question("/v1/limits", putting: body), of: mount))
+        try change("/v1/limits", try JSON.encode(request), of: mount)
+    }
+
+    /// Asks the daemon behind `mount` to read its configuration anew; a failure is its no.
+    public static func reload(_ mount: MountEntry) throws(ControlError) -> Result<
+        LimitsAnswer, ControlRefusal
+    > {
+        try change("/v1/reload", [], of: mount)
+    }
+
+    private static func change(
+        _ path: String, _ body: [UInt8], of mount: MountEntry
+    ) throws(ControlError) -> Result<LimitsAnswer, ControlRefusal> {
+        try decoded(LimitsAnswer.self, try ask(Wire.question(path, putting: body), of: mount))
     }
 
     /// What an answer says to what may be refused.

@@ -99,7 +99,7 @@ extension Tree {
         _ name: RawSpan, to parent: NodeID, _ new: NewNode, _ target: RawSpan
     ) throws(Errno) -> Entry {
         var ended: Inode?
-        defer { end(ended.take(), inVain: true) }
+        defer { end(ended.take()) }
         return try namespace.withLock { (allocation) throws(Errno) in
             let place = try place(in: parent, allocation)
             guard try findIfThere(name, in: parent, allocation) == nil else { throw .fileExists }

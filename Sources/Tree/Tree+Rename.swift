@@ -101,7 +101,7 @@ extension Tree {
             }
         } catch {
             // Ended under the lock: it is a device, and has nothing to free that takes long.
-            if let whiteout { end(table.remove(whiteout, &allocation), inVain: true) }
+            if let whiteout { end(table.remove(whiteout, &allocation)) }
             throw error
         }
         if let whiteout {

@@ -190,19 +190,22 @@ public final class Tree: Sendable {
 
     /// Ends an inode that was taken out of the table. Outside of the namespace's lock: a large file takes a
     /// while.
-    ///
-    /// - Parameter inVain: it was made by an operation that then failed. Nobody gains by its end, so that it
-    ///   is not told of: whoever was refused would try again, for ever, on the strength of its own failure.
-    func end(_ inode: consuming Inode?, inVain: Bool = false) {
+    func end(_ inode: consuming Inode?) {
         guard let inode else { return }
+        guard inode.state.links == 0 else {
+            // It was made by what then was refused, and has never been seen: nobody waits for it.
+            let ledger = inode.state.charge.ledger
+            free(inode)
+            return ledger.giveBackNode()
+        }
         ending.wrappingAdd(1, ordering: .relaxed)
         // It counts as there until its bytes are free: whoever needs them waits for that.
-        let orphaned = inode.state.links == 0 ? inode.state.charge.bytes : 0
+        let orphaned = inode.state.charge.bytes
         let ledger = inode.state.charge.ledger
         free(inode)
         orphanBytes.wrappingSubtract(orphaned, ordering: .relaxed)
         ledger.giveBackNode()
-        if !inVain { ended.wrappingAdd(1, ordering: .releasing) }
+        ended.wrappingAdd(1, ordering: .releasing)
         ending.wrappingSubtract(1, ordering: .releasing)
     }
 
@@ -211,10 +214,10 @@ public final class Tree: Sendable {
         inode.state.free(in: memory)
     }
 
-    /// Whether a thread is giving the memory of a node back at this moment.
+    /// Whether a thread is giving the memory of such a node back at this moment.
     public var isEndingNodes: Bool { ending.load(ordering: .acquiring) > 0 }
 
-    /// How many nodes have ended since the start.
+    /// How many nodes that had lost their names have ended since the start.
     public var endedNodes: Int { ended.load(ordering: .acquiring) }
 
     /// Whether there are nodes without a name, which end when the kernel forgets them.
