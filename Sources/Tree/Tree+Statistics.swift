@@ -1,5 +1,6 @@
 import Accounting
 public import Basics
+import Storage
 
 /// What statfs(2) reports.
 extension Tree {
