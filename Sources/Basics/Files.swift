@@ -108,8 +108,26 @@ public enum Files {
         unsafe access(path, W_OK) == 0
     }
 
+    /// Opens `path` for writing, made where it is missing and emptied where it is there. The caller closes.
+    public static func create(_ path: String) throws(Errno) -> Int32 {
+        let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+        guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+        return descriptor
+    }
+
     public static func makeFolder(_ path: String, mode: UInt32) throws(Errno) {
         guard unsafe mkdir(path, mode) == 0 else { throw Errno(rawValue: errno) }
+    }
+
+    /// Makes a folder for this user alone in `parent`, its name `name`, a dot and six letters; returns its path.
+    public static func makeTemporaryFolder(in parent: String, named name: String) throws(Errno) -> String {
+        var path = Array("\(parent)/\(name).\(String(repeating: "X", count: 6))".utf8CString)
+        let failure = unsafe path.withUnsafeMutableBufferPointer { buffer -> Int32 in
+            guard let start = buffer.baseAddress else { return EINVAL }
+            return unsafe mkdtemp(start) == nil ? errno : 0
+        }
+        try Errno.check(failure)
+        return String(decoding: path.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     public static func removeFolder(_ path: String) throws(Errno) {

@@ -59,8 +59,8 @@ public enum Daemon {
 /// A mount that is there, and all that serves it.
 final class RunningMount: Sendable {
     private let configuration: Configuration
-    private let path: String
-    private let readiness: Readiness
+    let path: String
+    let readiness: Readiness
     private let log: Logger
     private let memory: AvailableMemory
     private let guardWatch: GuardWatch
@@ -131,6 +131,7 @@ final class RunningMount: Sendable {
     func serve() -> Int32 {
         do throws(Errno) {
             try Thread.start { [self] in heedSignals() }
+            if readiness.isAttached { try Thread.start { [self] in endWithStarter() } }
             try guardWatch.start(watching: tree)
         } catch {
             Self.detach(path)
@@ -142,6 +143,7 @@ final class RunningMount: Sendable {
         closeControl()
         // Where serving ended by itself the mount is still there, and dead.
         if isMounted { Self.detach(path) }
+        leaveStarter()
         guard failure != 0 else { return ExitStatus.success.rawValue }
         let reason = "serving \(path) ended: \(Wording.of(Errno(rawValue: failure)))"
         if isReady.load(ordering: .relaxed) {
@@ -175,7 +177,10 @@ final class RunningMount: Sendable {
     private func becomeReady() {
         isReady.store(true, ordering: .relaxed)
         do throws(Errno) {
-            try Files.write(Array("dmemfs: \(summary)\n".utf8), to: STDOUT_FILENO)
+            // The output of who stays attached is another's.
+            if !readiness.isAttached {
+                try Files.write(Array("dmemfs: \(summary)\n".utf8), to: STDOUT_FILENO)
+            }
         } catch {
             // A caller without an output wants none.
         }
@@ -191,6 +196,7 @@ final class RunningMount: Sendable {
 
     private func openControl() {
         guard let folder = SocketPath.ownFolder() else {
+            guard !readiness.isAttached else { return }
             log.warning(
                 "no control socket, so that 'dmemfs status' does not work: XDG_RUNTIME_DIR is not set")
             return
@@ -214,7 +220,7 @@ final class RunningMount: Sendable {
         server.withLock { $0 }?.stop()
     }
 
-    private var status: Status {
+    var status: Status {
         tree.lookAtMemory()
         let usage = tree.usage
         let memoryGuard = guardWatch.memoryGuard
@@ -229,7 +235,8 @@ final class RunningMount: Sendable {
             usedBytes: usage.usedBytes,
             dataBytes: usage.dataBytes, metadataBytes: usage.metadataBytes, peakBytes: usage.peakBytes,
             reservedBytes: usage.reservedBytes, openUnlinkedBytes: usage.openUnlinkedBytes,
-            maxNodes: usage.maxNodes, nodes: usage.nodes, residentBytes: Self.residentBytes(),
+            maxNodes: usage.maxNodes, nodes: usage.nodes, peakNodes: usage.peakNodes,
+            residentBytes: Self.residentBytes(),
             uptimeSeconds: (Files.monotonicMilliseconds() - startedMilliseconds) / 1000, refusals: refusals,
             memoryGuard: Status.Guard(
                 mode: memoryGuard.policy.mode.rawValue, action: memoryGuard.policy.action.rawValue,

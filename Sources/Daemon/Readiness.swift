@@ -4,12 +4,16 @@ import Glibc
 
 /// Whoever waits for the mount to be usable: the `dmemfs mount` that started us, and the service manager.
 public struct Readiness: Sendable {
-    /// A pipe to the process that waits in the caller's terminal; nil in the foreground.
+    /// To the process that waits in the caller's terminal; nil in the foreground.
     private let pipe: Int32?
+    /// Whether who waited stays connected, and the mount is to end with him.
+    public let isAttached: Bool
     /// The service manager's socket; nil where there is none.
     private let manager: String?
 
-    public init(readyDescriptor: Int32?) {
+    /// - Parameter isAttached: the descriptor is a socket on which who started us stays.
+    public init(readyDescriptor: Int32?, isAttached: Bool = false) {
+        self.isAttached = isAttached && readyDescriptor != nil
         pipe = readyDescriptor
         if let readyDescriptor {
             // Whatever else the caller had open is none of ours, and somebody may wait for its end.
@@ -28,6 +32,27 @@ public struct Readiness: Sendable {
         guard let pipe else { return }
         leaveTerminal()
         try Files.write(ReadyRecord.ready.bytes, to: pipe)
+        if !isAttached { close(pipe) }
+    }
+
+    /// Waits until who started us wants the mount to end. Returns false where he is gone instead.
+    func awaitEndOfAttachment() -> Bool {
+        guard isAttached, let pipe else { return true }
+        do throws(Errno) {
+            return try !Files.read(pipe, upTo: 1).isEmpty
+        } catch {
+            return false
+        }
+    }
+
+    /// Gives who started us the last figures.
+    func leave(with status: [UInt8]) {
+        guard isAttached, let pipe else { return }
+        do throws(Errno) {
+            try Files.write(status, to: pipe)
+        } catch {
+            // Nobody is left to read them.
+        }
         close(pipe)
     }
 

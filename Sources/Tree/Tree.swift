@@ -134,6 +134,7 @@ public final class Tree: Sendable {
         usage.reservedBytes = ledger.reservedBytes
         usage.maxNodes = budget.limit
         usage.nodes = budget.usedNodes
+        usage.peakNodes = budget.peakNodes
         usage.openUnlinkedBytes = orphanBytes.load(ordering: .relaxed)
         usage.refusals.bytes = refusals.bytes.value
         usage.refusals.nodes = refusals.nodes.value
