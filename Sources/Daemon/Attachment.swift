@@ -33,14 +33,9 @@ struct AttachedDaemon {
         try Background.outcome(of: process, on: socket)
     }
 
-    /// Takes the mount away and lets the daemon end. Returns its last figures; nil where it does not tell.
-    func end(mountedOn folder: String) -> Status? {
+    /// Lets the daemon end, and its mount with it. Returns its last figures; nil where it does not tell.
+    func end() -> Status? {
         defer { close(socket) }
-        do throws(Errno) {
-            try Unmounting.unmount(folder, lazily: true)
-        } catch {
-            // The daemon took it away when it ended.
-        }
         _ = unsafe linux_socket_send(socket, "e", 1)
         var answer: [UInt8] = []
         do {

@@ -44,8 +44,13 @@ public enum ScratchRun {
         if left > 0 {
             Files.complain("dmemfs: \(left) processes that the command left do not end, even when killed")
         }
-        let status = daemon.end(mountedOn: folder.path)
+        let status = daemon.end()
         supervision.awaitServer(withinMilliseconds: 10_000)
+        do throws(Errno) {
+            try Unmounting.unmount(folder.path, lazily: true)
+        } catch {
+            // As it should be: the daemon has taken it away.
+        }
         return Outcome(code: code, status: status)
     }
 

@@ -107,7 +107,7 @@ struct Supervision {
         let signal: Int32
         /// From the terminal, for one.
         let isFromKernel: Bool
-        /// Of a signal from a process: its number, 0 where this namespace cannot name it.
+        /// The process it is from; anything where it is from the kernel.
         let sender: pid_t
     }
 
@@ -126,34 +126,47 @@ struct Supervision {
         if notice.signal == SIGCONT || !hasReachedCommand(notice) { kill(command, notice.signal) }
     }
 
-    /// Whether a signal that came to us came to the command as well: one to the whole process group did.
+    /// Whether a signal that came to us is known to have come to the command as well.
     ///
-    /// A program that counts its signals, and ends at the second Ctrl-C, must not get one twice.
+    /// The terminal signals the whole process group, and a program that ends at the second Ctrl-C must not
+    /// get one twice. Of a signal from a process nobody can tell whether it was for us alone: it goes on.
     private func hasReachedCommand(_ notice: Notice) -> Bool {
         guard getpgid(command) == getpgrp() else { return false }
-        if notice.isFromKernel {
-            // Of a terminal that hangs up only the leader of the session hears.
-            return notice.signal != SIGHUP || getsid(0) != getpid()
-        }
-        // Who signals from inside the group, as timeout(1) does, signals the group.
-        return notice.sender > 0 && getpgid(notice.sender) == getpgrp()
+        // Of a terminal that hangs up only the leader of the session hears.
+        if notice.isFromKernel { return notice.signal != SIGHUP || getsid(0) != getpid() }
+        // It signalled its own group.
+        return notice.sender == command
     }
 
     /// Stops as the command did, so that a shell with job control sees the whole job stop.
+    ///
+    /// By a signal that the kernel ignores where no shell could continue us.
     private func stop(as signal: Int32) {
-        guard signal != SIGSTOP else {
-            // Somebody stopped it by hand, or it is a shell that suspends itself. Only a shell that controls
-            // jobs would continue us.
-            let shell = getppid()
-            if getsid(shell) == getsid(0), getpgid(shell) != getpgrp() { kill(getpid(), SIGSTOP) }
-            return
-        }
-        // By the same signal, which the kernel ignores where no shell could continue us.
+        // Who stops it by hand continues it by hand, and not us; but it may be a shell that suspends itself.
+        guard signal != SIGSTOP || isJobOfParent else { return }
         var one = sigset_t()
         unsafe sigemptyset(&one)
-        unsafe sigaddset(&one, signal)
-        raise(signal)
+        unsafe sigaddset(&one, signal == SIGSTOP ? SIGTSTP : signal)
+        // It waits, held back: a SIGCONT to us takes it away again. One that came before went to the command
+        // as well, and left its mark there.
+        raise(signal == SIGSTOP ? SIGTSTP : signal)
+        if hasContinued {
+            var now = timespec()
+            _ = unsafe sigtimedwait(&one, nil, &now)
+        }
         unsafe pthread_sigmask(SIG_UNBLOCK, &one, nil)
         unsafe pthread_sigmask(SIG_BLOCK, &one, nil)
+    }
+
+    /// Whether our parent is a shell that controls jobs, and we are one of them.
+    private var isJobOfParent: Bool {
+        getsid(getppid()) == getsid(0) && getpgid(getppid()) != getpgrp()
+    }
+
+    /// Whether the command was continued since it last stopped.
+    private var hasContinued: Bool {
+        var information = unsafe siginfo_t()
+        let failure = unsafe waitid(P_PID, id_t(command), &information, WCONTINUED | WNOHANG)
+        return unsafe failure == 0 && information._sifields._sigchld.si_pid == command
     }
 }
