@@ -48,15 +48,26 @@ struct Supervision {
         }
     }
 
-    /// Ends whatever the command left running. Returns how many processes could not be ended in time.
+    /// Kills whatever the command left running. Returns how many processes could not be ended in time.
+    ///
+    /// All are stopped before the first is killed: who makes new ones as quickly as others die would otherwise
+    /// never be caught, and a stopped process still counts against the limit on processes.
     mutating func endLeftovers(withinMilliseconds limit: Int) -> Int {
         let deadline = Files.monotonicMilliseconds() + limit
+        var stopped: Set<pid_t> = []
         while true {
             reap()
             let rest = Descendants.ofThisProcess(sparing: server)
-            if rest.isEmpty || Files.monotonicMilliseconds() >= deadline { return rest.count }
-            Descendants.kill(rest, sparing: server)
-            awaitChild(milliseconds: 100)
+            let isLate = Files.monotonicMilliseconds() >= deadline
+            let running = rest.subtracting(stopped)
+            if running.isEmpty || isLate {
+                for process in rest { kill(process, SIGKILL) }
+                if rest.isEmpty || isLate { return rest.count }
+                awaitChild(milliseconds: 100)
+            } else {
+                for process in running { kill(process, SIGSTOP) }
+                stopped.formUnion(running)
+            }
         }
     }
 
