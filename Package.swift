@@ -74,6 +74,7 @@ let package = Package(
             dependencies: [
                 "Daemon", "Control", "Storage", "Accounting", "Basics", "CLinux", arguments, logging, system,
             ],
+            exclude: ["Manual"],
             swiftSettings: strict),
         // Measurements, one file each.
         .executableTarget(

@@ -50,8 +50,8 @@ struct Supervision {
 
     /// Kills whatever the command left running. Returns how many processes could not be ended in time.
     ///
-    /// All are stopped before the first is killed: who makes new ones as quickly as others die would otherwise
-    /// never be caught, and a stopped process still counts against the limit on processes.
+    /// All are stopped before the first is killed: who makes new ones as quickly as others die would
+    /// otherwise never be caught, and a stopped process still counts against the limit on processes.
     mutating func endLeftovers(withinMilliseconds limit: Int) -> Int {
         let deadline = Files.monotonicMilliseconds() + limit
         var stopped: Set<pid_t> = []
