@@ -1,6 +1,6 @@
 #!/bin/sh
-# What `make install`, `make deb` and `make dist` give: complete, clean for Debian's tools and for mandoc, usable,
-# and gone without a trace. Takes the package and the tarball. Needs root; it installs the package on this
+# What `make install`, `make deb` and `make dist` give: complete, clean for Debian's tools and for mandoc,
+# usable, and gone without a trace. Takes the package and the tarball. Needs root; it installs the package on this
 # machine, and removes it again.
 set -eu
 
@@ -33,7 +33,8 @@ check_tree() {
         [ -e "$1$2/$file" ] || [ -e "$1$2/$file.gz" ] || fail "$file is missing in $1"
     done
     for helper in mount.dmemfs mount.fuse.dmemfs; do
-        [ "$(realpath "$1/usr/sbin/$helper")" = "$(realpath "$1$2/bin/dmemfs")" ] || fail "$helper leads astray"
+        link=$(realpath "$1/usr/sbin/$helper")
+        [ "$link" = "$(realpath "$1$2/bin/dmemfs")" ] || fail "$helper leads to $link"
     done
     grep -q "ExecStart=$2/bin/dmemfs " "$1$2/lib/systemd/system/dmemfs@.service" || fail "the unit's path"
 }

@@ -6,6 +6,7 @@ where something waited for did not appear."""
 import os
 import pty
 import select
+import signal
 import sys
 import time
 
@@ -18,6 +19,8 @@ class Screen:
         self.child, self.terminal = pty.fork()
         if self.child == 0:
             os.environ["PS1"] = "ready> "
+            # Whoever runs this may hold signals back.
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
             os.execvp("bash", ["bash", "--norc", "--noprofile", "-i"])
         self.text = ""
 

@@ -119,7 +119,8 @@ public enum Files {
         guard unsafe mkdir(path, mode) == 0 else { throw Errno(rawValue: errno) }
     }
 
-    /// Makes a folder for this user alone in `parent`, its name `name`, a dot and six letters; returns its path.
+    /// Makes a folder for this user alone in `parent`, its name `name`, a dot and six letters; returns its
+    /// path.
     public static func makeTemporaryFolder(in parent: String, named name: String) throws(Errno) -> String {
         var path = Array("\(parent)/\(name).\(String(repeating: "X", count: 6))".utf8CString)
         let failure = unsafe path.withUnsafeMutableBufferPointer { buffer -> Int32 in

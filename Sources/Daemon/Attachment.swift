@@ -27,8 +27,8 @@ struct AttachedDaemon {
         if isUser { try Errno.check(linux_hand_down_mounting(false)) }
     }
 
-    /// Waits until the mount can be used, and returns 0; or until it has failed, and says why and returns what
-    /// to end with.
+    /// Waits until the mount can be used, and returns 0; or until it has failed, and says why and returns
+    /// what to end with.
     func awaitReady() throws(Errno) -> Int32 {
         try Background.outcome(of: process, on: socket)
     }

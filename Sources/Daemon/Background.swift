@@ -40,8 +40,8 @@ public enum Background {
         Failure(.bug, "cannot start the daemon: \(Wording.of(error)): '-f' runs it in the foreground")
     }
 
-    /// Waits until the daemon is ready, and returns 0; or until it has failed, and says why and returns what to
-    /// end with.
+    /// Waits until the daemon is ready, and returns 0; or until it has failed, and says why and returns what
+    /// to end with.
     static func outcome(of child: pid_t, on pipe: Int32) throws(Errno) -> Int32 {
         let deadline = Files.monotonicMilliseconds() + timeoutMilliseconds
         var received: [UInt8] = []
