@@ -109,8 +109,9 @@ deb: build ## make a Debian package in .build/packages
 	rm -rf $(DEB_STAGE) $(STAGE)/*.deb
 	mkdir -p $(DEB_STAGE)
 	cp -r systemd/debian $(DEB_STAGE)/debian
-	printf 'dmemfs (%s) unstable; urgency=medium\n\n  * Built from the sources of this version.\n\n -- %s  %s\n' \
-		$(VERSION) "$$(sed -n 's/^Maintainer: //p' systemd/debian/control)" \
+	printf '%s\n\n  * %s\n\n -- %s  %s\n' \
+		'dmemfs ($(VERSION)) unstable; urgency=medium' 'Built from the sources of this version.' \
+		"$$(sed -n 's/^Maintainer: //p' systemd/debian/control)" \
 		"$$(git log -1 --format=%cD 2>/dev/null || date -R)" >$(DEB_STAGE)/debian/changelog
 	cd $(DEB_STAGE) && PROJECT=$(CURDIR) dpkg-buildpackage -b -uc -us
 	@ls $(STAGE)/*.deb
@@ -121,7 +122,8 @@ dist: ## make a tarball in .build/packages that runs where neither Swift nor lib
 	@Tests/packages.sh $(BUILD_PACKAGES)
 	rm -rf $(DIST_STAGE) && mkdir -p $(DIST_STAGE) $(STAGE)/static
 	sed 's/-lfuse3/-l:libfuse3.a/' "$$(pkg-config --variable=pcfiledir fuse3)/fuse3.pc" >$(STAGE)/static/fuse3.pc
-	PKG_CONFIG_PATH=$(STAGE)/static $(SWIFT) build $(RELEASE_FLAGS) --scratch-path $(STAGE)/build --product dmemfs
+	PKG_CONFIG_PATH=$(STAGE)/static $(SWIFT) build $(RELEASE_FLAGS) --scratch-path $(STAGE)/build \
+		--product dmemfs
 	$(MAKE) install RELEASE_PROGRAM=$(STAGE)/build/release/dmemfs DESTDIR=$(DIST_STAGE) PREFIX=/usr/local
 	$(INSTALL) -m 644 README.md $(DIST_STAGE)/README.md
 	tar -C $(STAGE) --owner=0 --group=0 --sort=name -czf $(STAGE)/$(DIST_NAME).tar.gz $(DIST_NAME)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # What `make install`, `make deb` and `make dist` give: complete, clean for Debian's tools and for mandoc,
-# usable, and gone without a trace. Takes the package and the tarball. Needs root; it installs the package on this
-# machine, and removes it again.
+# usable, and gone without a trace. Takes the package and the tarball. Needs root; it installs the package on
+# this machine, and removes it again.
 set -eu
 
 package=$(realpath "$1")
