@@ -74,9 +74,9 @@ INSTALLED = $(BINDIR)/dmemfs $(HELPERS:%=$(HELPERDIR)/%) $(UNITS:%=$(UNITDIR)/%)
 
 # Puts the unit $(1) to $(2), with the program's path in it.
 install_unit = sed 's|/usr/bin/dmemfs|$(BINDIR)/dmemfs|' $(1) >$(DESTDIR)$(2) && chmod 644 $(DESTDIR)$(2)
-# Has the program print its completions for the shell $(1) to $(2).
-install_completion = $(RELEASE_PROGRAM) --generate-completion-script $(1) >$(DESTDIR)$(2) && \
-	chmod 644 $(DESTDIR)$(2)
+# Has the program print its completions for the shell $(1) to $(2). They are read, not run: no first line.
+install_completion = $(RELEASE_PROGRAM) --generate-completion-script $(1) | sed '1{/^\#!/d}' \
+	>$(DESTDIR)$(2) && chmod 644 $(DESTDIR)$(2)
 
 install: ## install what `make build` built; DESTDIR= and PREFIX= are obeyed
 	@test -x $(RELEASE_PROGRAM) || { echo "nothing to install: run 'make build' first" >&2; exit 1; }
