@@ -76,10 +76,15 @@ let package = Package(
             ],
             exclude: ["Manual"],
             swiftSettings: strict),
-        // Measurements, one file each.
+        // What dmemfs-bench repeats without anything between, and its count of allocations.
+        .target(name: "CBench", cSettings: strictC),
+        // Measurements: on mounts, and without one.
         .executableTarget(
             name: "dmemfs-bench",
-            dependencies: ["Daemon", "Tree", "Storage", "Accounting", "Basics", arguments, system],
+            dependencies: [
+                "CBench", "Support", "Daemon", "Control", "Serving", "Fuse", "Tree", "Storage", "Accounting",
+                "Basics", arguments, system,
+            ],
             swiftSettings: strict),
         .target(
             name: "Support",

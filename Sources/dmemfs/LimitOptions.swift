@@ -39,15 +39,21 @@ struct LimitOptions: ParsableArguments {
     @Option(help: "How much freed memory to keep for the next file, for speed. (default: 8M)")
     var keepFree: String?
 
+    @Flag(help: "Keep and heed POSIX ACLs; costs requests for each directory that changes.")
+    var acl = false
+
     /// What was given, in the vocabulary of `-o`.
     var settings: [Setting] {
-        Self.settings([
-            ("size", size), ("max_nodes", maxNodes), ("node_limit_errno", nodeLimitErrno),
-            ("storage", storage), ("chunk_overhead", chunkOverhead), ("promotion_limit", promotionLimit),
-            ("io", io), ("memory_guard", memoryGuard), ("memory_guard_action", memoryGuardAction),
-            ("memory_guard_interval", memoryGuardInterval), ("memory_guard_headroom", memoryGuardHeadroom),
-            ("keep_free", keepFree),
-        ])
+        let words = acl ? [Setting(name: "acl", value: nil, spelling: "--acl")] : []
+        return words
+            + Self.settings([
+                ("size", size), ("max_nodes", maxNodes), ("node_limit_errno", nodeLimitErrno),
+                ("storage", storage), ("chunk_overhead", chunkOverhead), ("promotion_limit", promotionLimit),
+                ("io", io), ("memory_guard", memoryGuard), ("memory_guard_action", memoryGuardAction),
+                ("memory_guard_interval", memoryGuardInterval),
+                ("memory_guard_headroom", memoryGuardHeadroom),
+                ("keep_free", keepFree),
+            ])
     }
 
     static func settings(_ values: [(String, String?)]) -> [Setting] {

@@ -38,7 +38,7 @@ struct RunCommand: ParsableCommand {
             throw ExitCode(error.status.rawValue)
         }
         let paper = try openReport()
-        let mounting = limits.settings.map { "\($0.spelling)=\($0.value ?? "")" }
+        let mounting = limits.settings.map { "\($0.spelling)\($0.value.map { "=\($0)" } ?? "")" }
         let outcome = try ScratchRun.run(command, mounting: mounting)
         if let status = outcome.status { try write(RunReport(outcome.code, status), to: paper) }
         throw ExitCode(outcome.code)
