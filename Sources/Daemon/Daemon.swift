@@ -140,6 +140,10 @@ final class RunningMount: Sendable {
         openControl()
         let failure = session.serve { [self] in becomeReady() }
         closeControl()
+        #if DEBUG
+            // Nobody serves any more, so that nothing is in flight: every test of a mount ends with this.
+            tree.checkInvariants()
+        #endif
         // Where serving ended by itself the mount is still there, and dead.
         if isMounted { Self.detach(path) }
         guard failure != 0 else { return ExitStatus.success.rawValue }

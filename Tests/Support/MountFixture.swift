@@ -58,7 +58,8 @@ package final class MountFixture {
         let connection = self.connection
         let process = self.process
         watchdog = try Watchdog(seconds: seconds) {
-            print("watchdog: the mount is aborted after \(seconds) s")
+            print("watchdog: the mount is aborted after \(seconds) s; the daemon's threads:")
+            print(Stacks.of(process))
             Self.abort(connection)
             _ = kill(process, SIGKILL)
         }
@@ -114,6 +115,17 @@ package final class MountFixture {
         let result = try Program.run(
             ["fusermount3", flags == 0 ? "-u" : "-uz", "\(path)"], in: "/", seconds: 10)
         if result.status != 0 { throw Failure(description: result.output) }
+    }
+
+    /// Has the kernel end the connection: every call that waits in the mount fails, and the daemon ends.
+    var aborter: @Sendable () -> Void {
+        { [connection] in Self.abort(connection) }
+    }
+
+    /// How many requests wait for an answer, whether the daemon has read them or not.
+    package func waitingRequests() throws -> Int {
+        let text = try Files.text(of: "/sys/fs/fuse/connections/\(connection)/waiting")
+        return Int(text.prefix { $0.isNumber }) ?? 0
     }
 
     private static func abort(_ connection: Int) {

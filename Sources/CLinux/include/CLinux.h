@@ -19,6 +19,9 @@ void linux_futex_wait(const uint32_t *_Nonnull address, uint32_t expected);
 /// Wakes at most one thread that waits on the word at `address`.
 void linux_futex_wake_one(const uint32_t *_Nonnull address);
 
+/// A word of this thread's own, 0 when the thread starts: debug builds note in it which locks it holds.
+uint32_t *_Nonnull linux_thread_word(void);
+
 /// Tells the processor that the caller spins.
 static inline void linux_spin_hint(void) {
 #if defined(__x86_64__) || defined(__i386__)
