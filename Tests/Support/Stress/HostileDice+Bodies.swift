@@ -10,8 +10,8 @@ extension HostileDice {
         case .mkdir: return words(mode(), word()) + name()
         case .create: return words(word(), mode(), word(), 0) + name()
         case .tmpfile: return words(word(), mode(), word(), 0) + [47, 0]
-        case .rename: return longs(node()) + name() + name()
-        case .rename2: return longs(node()) + words(flags([0, 0, 1, 2, 4, 5]), 0) + name() + name()
+        case .rename: return longs(folder()) + name() + name()
+        case .rename2: return longs(folder()) + words(flags([0, 0, 1, 2, 4, 5]), 0) + name() + name()
         case .link: return longs(node()) + name()
         case .forget: return longs(random.pick([0, 1, 2, 1 << 32, .max]))
         case .batchForget: return batchForget()
@@ -26,7 +26,7 @@ extension HostileDice {
                 + words(mode, 0)
         case .lseek: return longs(random.next(), offset()) + words(flags([3, 4, 0, 2]), 0)
         case .copyFileRange:
-            let range = [random.next(), offset(), node(), random.next(), offset(), offset()]
+            let range = [random.next(), offset(), file(), random.next(), offset(), offset()]
             return longs(range) + longs(random.chance(90) ? 0 : random.next())
         case .setxattr: return setxattr()
         case .getxattr: return words(flags([0, 100, 1 << 16]), 0) + xattrName()
@@ -69,13 +69,13 @@ extension HostileDice {
         let place = random.chance(60) ? UInt64(random.below(1 << 16)) : offset()
         return longs(random.next(), place) + words(said, flags([0, 4, 1]))
             + longs(random.next(), random.next())
-            + random.bytes(count)
+            + payload(count)
     }
 
     private mutating func setxattr() -> [UInt8] {
         let count = random.pick([0, 1, 10, 300, 5000, 65536, 65537])
         let said = random.chance(95) ? UInt32(count) : word()
-        return words(said, flags([0, 1, 2, 3])) + xattrName() + random.bytes(count)
+        return words(said, flags([0, 1, 2, 3])) + xattrName() + payload(count)
     }
 
     private func words(_ values: UInt32...) -> [UInt8] { values.reduce(into: []) { $0.put($1) } }
