@@ -128,11 +128,16 @@ static uint64_t now_microseconds(void) {
 #ifdef DEBUG
 /// Ends the program where one of its own threads made the request: with all workers at such requests, they
 /// would wait for each other for ever.
-static void forbid_own_request(const struct fuse_buf *buffer) {
+static void forbid_own_request(struct shim_session *session, const struct fuse_buf *buffer) {
     const struct protocol_header *header = buffer->mem;
     // Who mounts makes INIT; a test may send any number.
     if (header->opcode == PROTOCOL_INIT || shim_mailbox != NULL || header->process == 0) return;
     if (syscall(SYS_tgkill, getpid(), header->process, 0) != 0) return;
+    // The thread that waits for the answer could not be ended before it has one.
+    struct protocol_refusal refusal = {
+        .length = sizeof refusal, .error = -EDEADLK, .unique = header->unique};
+    ssize_t written = write(fuse_session_fd(session->fuse), &refusal, sizeof refusal);
+    (void)written;
     fprintf(stderr, "dmemfs: thread %u of the daemon itself used the mount (opcode %u)\n", header->process,
             header->opcode);
     abort();
@@ -142,7 +147,7 @@ static void forbid_own_request(const struct fuse_buf *buffer) {
 /// Serves one frame, and tells `shim_session_start` when it was INIT.
 static void serve_frame(struct shim_session *session, const struct fuse_buf *buffer) {
 #ifdef DEBUG
-    forbid_own_request(buffer);
+    forbid_own_request(session, buffer);
 #endif
     shim_examine(buffer->mem, buffer->size);
     bool is_init = shim_frame.is_init;

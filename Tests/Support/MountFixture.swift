@@ -57,10 +57,11 @@ package final class MountFixture {
         }
         let connection = self.connection
         let process = self.process
+        let path = self.path
         watchdog = try Watchdog(seconds: seconds) {
             print("watchdog: the mount is aborted after \(seconds) s; the daemon's threads:")
             print(Stacks.of(process))
-            Self.abort(connection)
+            Self.abort(connection, at: path)
             _ = kill(process, SIGKILL)
         }
     }
@@ -104,7 +105,7 @@ package final class MountFixture {
             return trouble
         }
         trouble = "\(trouble ?? "") the daemon did not end within 10 s: \(said())"
-        Self.abort(connection)
+        Self.abort(connection, at: path)
         _ = kill(process, SIGKILL)
         _ = try? Program.wait(for: process, seconds: 5)
         return trouble
@@ -119,16 +120,12 @@ package final class MountFixture {
 
     /// Has the kernel end the connection: every call that waits in the mount fails, and the daemon ends.
     var aborter: @Sendable () -> Void {
-        { [connection] in Self.abort(connection) }
+        { [connection, path] in Self.abort(connection, at: path) }
     }
 
-    /// How many requests wait for an answer, whether the daemon has read them or not.
-    package func waitingRequests() throws -> Int {
-        let text = try Files.text(of: "/sys/fs/fuse/connections/\(connection)/waiting")
-        return Int(text.prefix { $0.isNumber }) ?? 0
-    }
-
-    private static func abort(_ connection: Int) {
+    private static func abort(_ connection: Int, at path: Path) {
+        // A forced unmount ends the connection first, whatever becomes of the mount; fusectl may be missing.
+        if geteuid() == 0 { try? Kernel.unmount(path, flags: Int32(MNT_FORCE)) }
         guard let fd = try? Kernel.open(Path("/sys/fs/fuse/connections/\(connection)/abort"), O_WRONLY) else {
             return
         }
