@@ -78,6 +78,7 @@ struct shim_session *shim_session_create(const struct shim_options *options, voi
     session->workers = options->workers > 0 ? options->workers : 1;
     session->spin_microseconds = options->spin_microseconds;
     session->direct_io = options->direct_io;
+    session->acl = options->acl;
     pthread_mutex_init(&session->lock, NULL);
     pthread_cond_init(&session->changed, NULL);
     session->threads = calloc(session->workers, sizeof *session->threads);
@@ -149,7 +150,7 @@ static void serve_frame(struct shim_session *session, const struct fuse_buf *buf
 #ifdef DEBUG
     forbid_own_request(session, buffer);
 #endif
-    shim_examine(buffer->mem, buffer->size);
+    shim_examine(session, buffer->mem, buffer->size);
     bool is_init = shim_frame.is_init;
     fuse_session_process_buf(session->fuse, buffer);
     if (!is_init || fuse_session_exited(session->fuse)) return;

@@ -41,6 +41,8 @@ public struct Configuration: Sendable {
     public let rootGroup: UInt32
     public let name: String
     public let allowsOthers: Bool
+    /// Whether files have POSIX ACLs.
+    public let usesACL: Bool
     public let kernelOptions: [String]
     /// How long a stop waits for those who still use the mount.
     public let stopTimeoutMilliseconds: Int
@@ -66,6 +68,7 @@ public struct Configuration: Sendable {
         rootGroup = draft.group
         name = draft.name
         allowsOthers = draft.allowsOthers
+        usesACL = draft.usesACL
         kernelOptions = draft.kernelOptions
         stopTimeoutMilliseconds = draft.stopTimeoutMilliseconds
         memoryGuard = draft.memoryGuard
@@ -77,6 +80,7 @@ public struct Configuration: Sendable {
     public func tree(guardedBy memoryGuard: MemoryGuard?, largestLimitBytes: Int) -> TreeConfiguration {
         var tree = TreeConfiguration(
             limits: limits, storage: storage, rootMode: rootMode, rootOwner: rootOwner, rootGroup: rootGroup)
+        tree.usesACL = usesACL
         tree.memoryGuard = memoryGuard
         tree.largestLimitBytes = largestLimitBytes
         return tree
@@ -90,6 +94,7 @@ public struct Configuration: Sendable {
         MountOptions(
             mountpoint: path, name: name, allowsOthers: allowsOthers, kernelOptions: kernelOptions,
             workers: Configuration.workers,
-            spinMicroseconds: 50, usesDirectIO: storage.kind == .sequential, debug: false)
+            spinMicroseconds: 50, usesDirectIO: storage.kind == .sequential, usesACL: usesACL,
+            debug: false)
     }
 }

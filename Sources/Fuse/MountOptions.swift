@@ -17,13 +17,15 @@ public struct MountOptions: Sendable {
     public var spinMicroseconds: Int
     /// Whether opened files bypass the page cache. Shared mappings of them then fail with ENODEV.
     public var usesDirectIO: Bool
+    /// Whether the kernel is asked to heed POSIX ACLs.
+    public var usesACL: Bool
     /// Whether libfuse prints each request on stderr.
     public var debug: Bool
 
     public init(
         mountpoint: String, name: String = "dmemfs", allowsOthers: Bool = false, kernelOptions: [String] = [],
         workers: Int = MountOptions.defaultWorkers, spinMicroseconds: Int = 50, usesDirectIO: Bool = false,
-        debug: Bool = false
+        usesACL: Bool = false, debug: Bool = false
     ) {
         self.mountpoint = mountpoint
         self.name = name
@@ -32,6 +34,7 @@ public struct MountOptions: Sendable {
         self.workers = workers
         self.spinMicroseconds = spinMicroseconds
         self.usesDirectIO = usesDirectIO
+        self.usesACL = usesACL
         self.debug = debug
     }
 

@@ -10,7 +10,8 @@ import Tree
 /// refused while there are nodes without a name waits for one of them to end, for some milliseconds at the
 /// most, and is tried again.
 ///
-/// Not all workers may wait at once: somebody must read the forget.
+/// Not all workers may wait at once: somebody must read the forget. For a node that is being freed, which is
+/// a matter of its size, all may wait, and until it is done: whoever frees it waits for nobody.
 struct ForgetPatience: ~Copyable, Sendable {
     private static let pauseMicroseconds: UInt32 = 50
     private static let pauses = 100
@@ -30,15 +31,17 @@ struct ForgetPatience: ~Copyable, Sendable {
         do {
             return try operation()
         } catch {
-            guard tree.isRefusal(error), tree.hasOrphans else { throw error }
+            guard tree.isRefusal(error), waitersLimit > 0 else { throw error }
             var refusal = error
-            guard waiters.wrappingAdd(1, ordering: .relaxed).newValue <= waitersLimit else {
-                waiters.wrappingSubtract(1, ordering: .relaxed)
-                throw error
-            }
+            let mayWait = waiters.wrappingAdd(1, ordering: .relaxed).newValue <= waitersLimit
             defer { waiters.wrappingSubtract(1, ordering: .relaxed) }
-            for _ in 0..<ForgetPatience.pauses {
+            var pausesLeft = mayWait && tree.hasOrphans ? ForgetPatience.pauses : 0
+            while true {
+                // In this order: a node that ends between the two questions has ended.
+                let isEnding = tree.isEndingNodes
                 if tree.endedNodes == ended {
+                    guard isEnding || pausesLeft > 0 else { throw refusal }
+                    if !isEnding { pausesLeft -= 1 }
                     Thread.pause(microseconds: ForgetPatience.pauseMicroseconds)
                     continue
                 }
@@ -52,7 +55,6 @@ struct ForgetPatience: ~Copyable, Sendable {
                     refusal = error
                 }
             }
-            throw refusal
         }
     }
 }

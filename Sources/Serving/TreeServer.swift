@@ -28,6 +28,14 @@ public final class TreeServer: FileOperations {
         try tree.lookup(name, in: parent)
     }
 
+    public func revisit(_ node: NodeID) throws(Errno) -> Entry {
+        try tree.revisit(node)
+    }
+
+    public func parent(of directory: NodeID) throws(Errno) -> Entry {
+        try tree.parent(of: directory)
+    }
+
     public func forget(_ node: NodeID, count: UInt64) {
         tree.forget(node, count: count)
     }

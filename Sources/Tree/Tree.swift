@@ -13,6 +13,8 @@ public struct TreeConfiguration: Sendable {
     public var rootOwner: UInt32
     public var rootGroup: UInt32
     public var clock: Clock
+    /// Whether nodes have POSIX ACLs.
+    public var usesACL = false
     /// nil: nothing but the limits refuses.
     public var memoryGuard: MemoryGuard?
     /// What the limit may be raised to while the tree lives, in bytes; at least 16 GiB, and the limit.
@@ -57,6 +59,8 @@ public final class Tree: Sendable {
     let orphanBytes = Atomic<Int>(0)
     /// What the limit may be raised to, in bytes: there are addresses for so much.
     private let largestLimitBytes: Int
+    /// Nodes that are out of the table, and whose memory is not yet given back.
+    private let ending = Atomic<Int>(0)
     private let ended = Atomic<Int>(0)
 
     /// The longest that a file can be: the kernel's own bound for offsets.
@@ -204,14 +208,24 @@ public final class Tree: Sendable {
     /// Ends an inode that was taken out of the table. Outside of the namespace's lock: a large file takes a
     /// while.
     func end(_ inode: consuming Inode?) {
-        guard var inode else { return }
-        if inode.state.links == 0 {
-            orphanBytes.wrappingSubtract(inode.state.charge.bytes, ordering: .relaxed)
-        }
-        inode.state.free(in: memory)
+        guard let inode else { return }
+        ending.wrappingAdd(1, ordering: .relaxed)
+        // It counts as there until its bytes are free: whoever needs them waits for that.
+        let orphaned = inode.state.links == 0 ? inode.state.charge.bytes : 0
+        free(inode)
+        orphanBytes.wrappingSubtract(orphaned, ordering: .relaxed)
         budget.giveBack()
         ended.wrappingAdd(1, ordering: .releasing)
+        ending.wrappingSubtract(1, ordering: .releasing)
     }
+
+    /// Its charge ends with it.
+    private func free(_ inode: consuming Inode) {
+        inode.state.free(in: memory)
+    }
+
+    /// Whether a thread is giving the memory of a node back at this moment.
+    public var isEndingNodes: Bool { ending.load(ordering: .acquiring) > 0 }
 
     /// How many nodes have ended since the start.
     public var endedNodes: Int { ended.load(ordering: .acquiring) }

@@ -9,6 +9,7 @@ import Testing
 struct QuotaTests {
     private let mebibyte = 1 << 20
 
+    /// Rule: limits.bytes
     @Test("filling ends with ENOSPC, never above the limit, and overwriting works when full")
     func filling() throws {
         try MountFixture.use(["--size", "64M"]) { mount in
@@ -53,6 +54,7 @@ struct QuotaTests {
         }
     }
 
+    /// Rule: limits.threads
     @Test("many threads that fill a mount leave each file whole, empty or absent")
     func concurrentFilling() throws {
         try MountFixture.use(["--size", "10M"]) { mount in
@@ -88,6 +90,7 @@ struct QuotaTests {
         }
     }
 
+    /// Rule: fallocate.whole, limits.failed
     @Test("a refused write leaves the file as it was")
     func refusedWrite() throws {
         try MountFixture.use(["--size", "8M"]) { mount in
@@ -130,6 +133,7 @@ struct QuotaTests {
         }
     }
 
+    /// Rule: nameless.freed
     @Test("an unlinked open file is charged until it is closed")
     func unlinkedIsCharged() throws {
         try MountFixture.use(["--size", "16M"]) { mount in
@@ -149,6 +153,23 @@ struct QuotaTests {
         }
     }
 
+    /// Rule: nameless.freed
+    @Test("what a large file held is there for the next one as soon as it has been removed")
+    func replacingLarge() throws {
+        try MountFixture.use(["--size", "600M"]) { mount in
+            let file = mount.path / "f"
+            for _ in 0..<6 {
+                let fd = try Kernel.open(file, O_RDWR | O_CREAT)
+                try Kernel.fallocate(fd, 0, 0, 400 * mebibyte)
+                try Kernel.close(fd)
+                try Kernel.unlink(file)
+            }
+            let status = try mount.status()
+            #expect(try status.refusals("bytes") == 0, "nobody has seen one")
+        }
+    }
+
+    /// Rule: xattrs.charged
     @Test("xattrs, symlinks and names cannot escape the limit")
     func metadataIsBounded() throws {
         try MountFixture.use(["--size", "4M"]) { mount in
@@ -182,6 +203,7 @@ struct QuotaTests {
         }
     }
 
+    /// Rule: mapping.late
     @Test("a store into a mapping of a full mount fails somewhere, and the mount lives on")
     func mappingWhenFull() throws {
         try MountFixture.use(["--size", "4M"]) { mount in

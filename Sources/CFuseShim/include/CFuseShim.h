@@ -43,6 +43,8 @@ struct shim_options {
     bool allows_others;
     /// Whether opened files bypass the page cache. OPEN is then answered; otherwise it is declined for good.
     bool direct_io;
+    /// Whether the kernel is asked to heed POSIX ACLs. Where it cannot, the session ends with EOPNOTSUPP.
+    bool acl;
     /// Whether libfuse prints each request on stderr.
     bool debug;
     /// How many threads serve requests; at least 1.
@@ -96,6 +98,8 @@ struct shim_caller {
     uint32_t user;
     uint32_t group;
     int32_t process;
+    /// Of a request that makes a node; else 0.
+    uint32_t umask;
 };
 
 /// Who made the request.
@@ -174,9 +178,11 @@ void shim_on_setattr(void *_Nonnull context, fuse_req_t _Nonnull request, uint64
 /// Serves FUSE_STATFS.
 void shim_on_statfs(void *_Nonnull context, fuse_req_t _Nonnull request, uint64_t node);
 
-/// Serves FUSE_SETXATTR. `flags` are those of setxattr(2).
+/// Serves FUSE_SETXATTR. `flags` are those of setxattr(2). `drops_setgid`: the value is an ACL, and who sets
+/// it may not keep setgid.
 void shim_on_setxattr(void *_Nonnull context, fuse_req_t _Nonnull request, uint64_t node,
-                      const char *_Nonnull name, const void *_Nonnull value, size_t count, int32_t flags);
+                      const char *_Nonnull name, const void *_Nonnull value, size_t count, int32_t flags,
+                      bool drops_setgid);
 
 /// Serves FUSE_GETXATTR. With `capacity` 0 the answer is the size of the value.
 void shim_on_getxattr(void *_Nonnull context, fuse_req_t _Nonnull request, uint64_t node,
