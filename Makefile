@@ -13,7 +13,7 @@ BUILD_PACKAGES := fuse3 libfuse3-dev pkg-config
 TEST_PACKAGES := acl attr gcc git python3-venv rsync sqlite3 tar
 
 .DEFAULT_GOAL := help
-.PHONY: help build allocations bench bound oom demo check test fmt lint install uninstall clean
+.PHONY: help build allocations bench bound oom demo check soak tsan asan test fmt lint install uninstall clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -49,6 +49,16 @@ check: ## everything CI runs: format lint, build with import check, the canary, 
 	$(MAKE) allocations
 	$(SWIFT) test --disable-xctest
 
+soak: ## what runs long: a million hostile requests, stress on a mount, the sanitizers; MINUTES=10
+	@Tests/packages.sh $(BUILD_PACKAGES) $(TEST_PACKAGES)
+	Tests/soak.sh $(or $(MINUTES),10)
+
+tsan: ## what threads share, under the thread sanitizer
+	Tests/sanitize.sh thread
+
+asan: ## hostile requests and the tree under the address sanitizer; the C code for undefined behaviour, too
+	Tests/sanitize.sh address
+
 test: ## all tests
 	$(SWIFT) test --disable-xctest
 
@@ -69,4 +79,4 @@ uninstall: ## remove what `make install` installed
 	rm -f $(DESTDIR)$(BINDIR)/dmemfs $(DESTDIR)$(UNITDIR)/dmemfs@.service
 
 clean: ## remove everything that was built
-	rm -rf .build
+	rm -rf .build .build-thread .build-address

@@ -27,7 +27,7 @@ struct DyingCallerTests {
             let start = try mount.usedBytes()
             try Self.make(mount.path / "a", bytes: 8 << 20)
             try Self.make(mount.path / "b", bytes: 8 << 20)
-            for _ in 0..<5 {
+            for _ in 0..<2 {
                 let child = try Self.startCaller(kind, in: mount.path)
                 try Self.awaitRequest(of: child)
                 _ = kill(child, SIGKILL)

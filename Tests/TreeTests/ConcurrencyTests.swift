@@ -1,5 +1,4 @@
 import Accounting
-import Glibc
 import Storage
 import Support
 import Testing
@@ -13,10 +12,8 @@ struct ConcurrencyTests {
         "threads in the same directories and files leave the tree whole, and nothing behind",
         arguments: [StoragePolicy.Kind.auto, .randomAccess])
     func sharedTree(kind: StoragePolicy.Kind) throws {
-        let hasCanary = unsafe getenv("DMEMFS_CANARY") != nil
         let stress = try TreeStress(
-            limits: Limits(bytes: 4 << 20, nodes: 60), storage: StoragePolicy(kind: kind),
-            hasCanary: hasCanary)
+            limits: Limits(bytes: 4 << 20, nodes: 60), storage: StoragePolicy(kind: kind))
         try stress.run(threads: 4, steps: Self.steps, seed: Generator.seed(usual: 1))
     }
 }

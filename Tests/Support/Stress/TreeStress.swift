@@ -21,15 +21,10 @@ package final class TreeStress: Sendable {
     private let folders: [NodeID]
     private let start: Usage
     private let failure = Atomic<Bool>(false)
-    /// Where each thread adds without a lock, to show that the thread sanitizer would see it.
-    private let canary: Canary?
 
-    package init(
-        limits: Limits, storage: StoragePolicy = StoragePolicy(), hasCanary: Bool = false
-    ) throws {
+    package init(limits: Limits, storage: StoragePolicy = StoragePolicy()) throws {
         let tree = try Tree(TreeConfiguration(limits: limits, storage: storage))
         self.tree = tree
-        canary = hasCanary ? Canary() : nil
         start = tree.usage
         folders = try (0..<3).map { number in
             try Array("d\(number)".utf8).withRawSpan { (name) throws(Errno) in
@@ -43,7 +38,6 @@ package final class TreeStress: Sendable {
         Threads.together(threads) { [self] thread in
             var worker = TreeStressWorker(self, seed: seed &+ UInt64(thread) &* 7919)
             for _ in 0..<steps where !failure.load(ordering: .relaxed) {
-                canary?.touch()
                 do {
                     try worker.step()
                 } catch {
@@ -84,11 +78,5 @@ package final class TreeStress: Sendable {
                 }
             }
         }
-    }
-
-    /// A number that is no atomic and has no lock: a race, on purpose.
-    private final class Canary: @unchecked Sendable {
-        private var count = 0
-        func touch() { count += 1 }
     }
 }
