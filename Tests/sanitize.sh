@@ -10,9 +10,7 @@ swift=${SWIFT:-swift}
 kind=${1:-}
 case $kind in
 thread)
-    # An inout access would count as one to the whole of a value whose fields have different locks; loads and
-    # stores are watched all the same.
-    flags='-Xswiftc -Xfrontend -Xswiftc -disable-tsan-inout-instrumentation'
+    flags=""
     filter='^(TreeTests\.ConcurrencyTests|AccountingTests\.|MountTests\.(StressTests|DyingCallerTests|QuotaTests))'
     sign='ThreadSanitizer: data race'
     ;;

@@ -41,49 +41,6 @@ struct DyingCallerTests {
         }
     }
 
-    /// More requests than the kernel lets be in the background, while the daemon does not answer: some of
-    /// those who wait are killed, and the others get what they asked for.
-    @Test("a full queue of requests is worked off, and who waits in it can be killed")
-    func fullQueue() throws {
-        let readers = 120
-        let bytes = 16 << 20
-        try MountFixture.use(["--size", "64M"]) { mount in
-            let start = try mount.usedBytes()
-            let file = mount.path / "a"
-            try Self.make(file, bytes: bytes)
-            let fd = try Kernel.open(file, O_RDONLY)
-            posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED)
-            _ = kill(mount.process, SIGSTOP)
-            let children = try Self.callers.keys.sorted().filter { $0 != "locker" }.map {
-                try Self.startCaller($0, in: mount.path)
-            }
-            let threads = (0..<readers).map { reader in
-                Threads.detach {
-                    let place = reader * (bytes / readers)
-                    let found = try? Kernel.read(fd, at: place, 10)
-                    precondition(
-                        found == Self.content(at: place, 10), "reader \(reader) was given other bytes")
-                }
-            }
-            for child in children { try Self.awaitRequest(of: child) }
-            try Self.until { try Self.waitingThreads() >= readers }
-            for child in children {
-                _ = kill(child, SIGKILL)
-                // Nobody answers, and yet it ends: its request had not been read.
-                let status = try Program.wait(for: child, seconds: 60)
-                #expect(status == 128 + SIGKILL)
-            }
-            _ = kill(mount.process, SIGCONT)
-            for thread in threads { thread.join() }
-            try Kernel.close(fd)
-            try Self.make(mount.path / "b", bytes: 1 << 20)
-            try Self.useEverything(in: mount.path)
-            for entry in try Kernel.list(mount.path) { try Kernel.unlink(mount.path / entry.name) }
-            let left = try mount.settledUsage(start)
-            #expect(left == start)
-        }
-    }
-
     // MARK: Help
 
     private static func content(at place: Int, _ count: Int) -> [UInt8] {
@@ -113,13 +70,6 @@ struct DyingCallerTests {
         try until {
             let place = (try? Files.text(of: "/proc/\(child)/wchan")) ?? ""
             return waits(at: place)
-        }
-    }
-
-    /// How many threads of this process wait for the daemon, or for a page that it is to bring.
-    private static func waitingThreads() throws -> Int {
-        try Kernel.list("/proc/self/task").count { task in
-            waits(at: (try? Files.text(of: "/proc/self/task/\(task.text)/wchan")) ?? "")
         }
     }
 

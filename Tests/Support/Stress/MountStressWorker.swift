@@ -89,7 +89,7 @@ struct MountStressWorker {
         }
     }
 
-    /// Blocks are written whole, and read past the cache: a reader sees the one or the other, never a mixture.
+    /// Blocks are written whole, and read past the cache: a reader sees one or the other, never a mixture.
     private mutating func useShared() throws {
         let file = random.pick(stress.shared)
         let offset = random.below(64) * MountStress.blockBytes

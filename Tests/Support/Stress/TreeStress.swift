@@ -9,7 +9,7 @@ import Tree
 /// the thread sanitizer looks at, and the lock order.
 ///
 /// Files are written in whole blocks of one byte each, so that a read must find each block uniform. Every
-/// thread gives back the lookups that it takes, and uses an ID only as long as it has one, as the kernel does.
+/// thread gives back the lookups it takes, and uses an ID only as long as it has one, as the kernel does.
 package final class TreeStress: Sendable {
     package struct Failure: Error, CustomStringConvertible {
         package let description: String
