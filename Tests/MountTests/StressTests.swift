@@ -29,7 +29,7 @@ struct StressTests {
     @Test("when nothing moves, the stacks of the daemon tell where it stands")
     func stacksOfAStalledDaemon() throws {
         try MountFixture.use(["--size", "8M"]) { mount in
-            _ = kill(mount.process, SIGSTOP)
+            try Program.stop(mount.process)
             defer { _ = kill(mount.process, SIGCONT) }
             let watch = StallWatch()
             let path = mount.path / "nothing"
