@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "CBench.h"
@@ -183,14 +182,6 @@ static int read_randomly(struct job *job) { return with_large(job, O_RDONLY, rea
 static int write_randomly(struct job *job) { return with_large(job, O_WRONLY, write_random_pieces); }
 static int evict_large(struct job *job) { return with_large(job, O_RDONLY, evict); }
 static int remove_large(struct job *job) { return failed(unlinkat(job->directory, large_name, 0)); }
-
-// Time ------------------------------------------------------------------------------------------------------
-
-int64_t bench_thread_nanoseconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return now.tv_sec * 1000000000L + now.tv_nsec;
-}
 
 // Running ---------------------------------------------------------------------------------------------------
 

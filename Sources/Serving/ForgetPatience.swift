@@ -15,6 +15,8 @@ import Tree
 struct ForgetPatience: ~Copyable, Sendable {
     private static let pauseMicroseconds: UInt32 = 50
     private static let pauses = 100
+    /// Where others go on removing, nodes end all the time.
+    private static let retries = 100
 
     private let tree: Tree
     private let waitersLimit: Int
@@ -35,17 +37,19 @@ struct ForgetPatience: ~Copyable, Sendable {
             var refusal = error
             let mayWait = waiters.wrappingAdd(1, ordering: .relaxed).newValue <= waitersLimit
             defer { waiters.wrappingSubtract(1, ordering: .relaxed) }
-            var pausesLeft = mayWait && tree.hasOrphans ? ForgetPatience.pauses : 0
-            while true {
+            var pauses = mayWait && tree.hasOrphans ? ForgetPatience.pauses : 0
+            var retries = ForgetPatience.retries
+            while retries > 0 {
                 // In this order: a node that ends between the two questions has ended.
                 let isEnding = tree.isEndingNodes
                 if tree.endedNodes == ended {
-                    guard isEnding || pausesLeft > 0 else { throw refusal }
-                    if !isEnding { pausesLeft -= 1 }
+                    guard isEnding || pauses > 0 else { break }
+                    if !isEnding { pauses -= 1 }
                     Thread.pause(microseconds: ForgetPatience.pauseMicroseconds)
                     continue
                 }
                 ended = tree.endedNodes
+                retries -= 1
                 // Nobody has seen the refusal before.
                 tree.withdrawRefusal(refusal)
                 do {
@@ -55,6 +59,26 @@ struct ForgetPatience: ~Copyable, Sendable {
                     refusal = error
                 }
             }
+            throw refusal
+        }
+    }
+
+    /// Waits a little for what has just been removed, so that figures that are asked for now tell of it.
+    /// Where nothing ends, since the nodes without a name are open, that is a millisecond or two.
+    func settle() {
+        guard waitersLimit > 0 else { return }
+        var ended = tree.endedNodes
+        var pauses = ForgetPatience.pauses
+        var idlePauses = 0
+        while tree.hasOrphans, pauses > 0, idlePauses < 20 {
+            Thread.pause(microseconds: ForgetPatience.pauseMicroseconds)
+            let isEnding = tree.isEndingNodes
+            let hasEnded = tree.endedNodes != ended
+            ended = tree.endedNodes
+            // A large one takes as long as it takes.
+            if isEnding, !hasEnded { continue }
+            pauses -= 1
+            idlePauses = hasEnded ? 0 : idlePauses + 1
         }
     }
 }

@@ -158,8 +158,18 @@ public final class Tree: Sendable {
         let freeNodes = usage.maxNodes.map { max(0, $0 - usage.nodes) } ?? unused / (InodeTable.slotCost + 64)
         return FilesystemStatistics(
             blockBytes: 4096, blocks: UInt64(usage.limitBytes / 4096), freeBlocks: UInt64(unused / 4096),
-            availableBlocks: UInt64(free / 4096), nodes: UInt64(usage.nodes + freeNodes),
+            availableBlocks: UInt64(largestFileBytes(in: free) / 4096),
+            nodes: UInt64(usage.nodes + freeNodes),
             freeNodes: UInt64(freeNodes))
+    }
+
+    /// How long a new file may be so that it fits into `bytes` with its index, its node and its name.
+    private func largestFileBytes(in bytes: Int) -> Int {
+        // For each 64 KiB 16 entries of an index, and a few for the levels above; and of each level a page
+        // that is not full.
+        let indexBytes = max(configuration.storage.chunkOverheadBytes, 72)
+        let left = max(0, bytes - 5 * 4096)
+        return left - left / ((64 << 10) + indexBytes) * indexBytes - min(left, indexBytes)
     }
 
     /// Has the memory guard look where its last look is an interval old, so that what it says is of now.
@@ -209,9 +219,14 @@ public final class Tree: Sendable {
     /// while.
     func end(_ inode: consuming Inode?) {
         guard let inode else { return }
+        guard inode.state.links == 0 else {
+            // It was made by what then was refused, and has never been seen: nobody waits for it.
+            free(inode)
+            return budget.giveBack()
+        }
         ending.wrappingAdd(1, ordering: .relaxed)
         // It counts as there until its bytes are free: whoever needs them waits for that.
-        let orphaned = inode.state.links == 0 ? inode.state.charge.bytes : 0
+        let orphaned = inode.state.charge.bytes
         free(inode)
         orphanBytes.wrappingSubtract(orphaned, ordering: .relaxed)
         budget.giveBack()
@@ -224,10 +239,10 @@ public final class Tree: Sendable {
         inode.state.free(in: memory)
     }
 
-    /// Whether a thread is giving the memory of a node back at this moment.
+    /// Whether a thread is giving the memory of such a node back at this moment.
     public var isEndingNodes: Bool { ending.load(ordering: .acquiring) > 0 }
 
-    /// How many nodes have ended since the start.
+    /// How many nodes that had lost their names have ended since the start.
     public var endedNodes: Int { ended.load(ordering: .acquiring) }
 
     /// Whether there are nodes without a name, which end when the kernel forgets them.

@@ -6,6 +6,9 @@ import Storage
 import Tree
 
 /// What the memory guard costs a write that makes a file grow: overwrites never ask it.
+///
+/// What is not measured: a guard that refuses, several threads that write at once, and a mount, beside whose
+/// round trips the guard's part is less still.
 struct GuardCost: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "guard",

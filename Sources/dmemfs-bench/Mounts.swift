@@ -52,11 +52,14 @@ struct Mounts: ParsableCommand {
         let source = try Source(scale)
         defer { source.remove() }
         let places = try places(source.path)
-        let result = Result { try measure(workloads, places) }
-        for place in places { try place.end() }
-        let samples = try result.get()
-        print(samples.table)
-        if let json { try samples.writeJSON(to: json) }
+        let result = Result {
+            let samples = try measure(workloads, places)
+            print(samples.table)
+            if let json { try samples.writeJSON(to: json) }
+        }
+        // Every place is ended, whatever the others say; what went wrong first is what is told.
+        let endings = places.map { place in Result { try place.end() } }
+        for outcome in [result] + endings { try outcome.get() }
     }
 
     /// The tmpfs comes first.

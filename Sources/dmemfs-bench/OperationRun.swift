@@ -155,9 +155,9 @@ struct OperationRun<Asked: Subject> {
     ) throws(Errno) {
         let times = times ?? count
         let allocations = bench_allocations()
-        let start = bench_thread_nanoseconds()
+        let start = Thread.processorNanoseconds()
         for index in 0..<times { try body(&self, index) }
-        let nanoseconds = bench_thread_nanoseconds() - start
+        let nanoseconds = Thread.processorNanoseconds() - start
         costs[operation] = Cost(
             nanoseconds: Double(nanoseconds) / Double(times),
             allocations: Double(bench_allocations() - allocations) / Double(times))

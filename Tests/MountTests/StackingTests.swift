@@ -43,7 +43,8 @@ struct StackingTests {
             ["getfattr", "setfattr", "diff"],
             """
             cd $PLACE; mkdir lower upper work merged; cp -a /usr/include/linux lower/d; echo a > lower/a
-            mount -t overlay none -o lowerdir=lower,upperdir=upper,workdir=work,redirect_dir=on merged || exit 77
+            directories=lowerdir=lower,upperdir=upper,workdir=work
+            mount -t overlay none -o $directories,redirect_dir=on merged || exit 77
             trap 'cd /; umount $PLACE/merged' EXIT; cd merged
             echo b >> a; test "$(cat ../lower/a)" = a; test "$(wc -l < ../upper/a)" = 2
             setfattr -n user.x -v 1 a; ln a hard; test "$(getfattr --only-values -n user.x hard)" = 1
@@ -155,12 +156,14 @@ struct StackingTests {
             """#)
     }
 
-    /// Rule: using.ioctl, times.birth
-    @Test("there are no file flags and no time of birth")
+    /// Rule: using.ioctl, using.poll, times.birth
+    @Test("there are no file flags and no time of birth, and epoll takes a file")
     func without() throws {
         let script = """
-            import errno, fcntl
+            import errno, fcntl, select
             f = open("f", "w")
+            e = select.epoll(); e.register(f, select.EPOLLOUT)
+            assert e.poll(60) == [(f.fileno(), select.EPOLLOUT)]
             try: fcntl.ioctl(f, 0x80086601, bytes(8))
             except OSError as e: print(errno.errorcode[e.errno])
             """

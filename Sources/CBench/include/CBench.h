@@ -12,9 +12,6 @@
 /// runtime, libfuse and the C library use the same heap.
 int64_t bench_allocations(void);
 
-/// How long this thread has had a processor, in nanoseconds: what others do on the machine does not count.
-int64_t bench_thread_nanoseconds(void);
-
 /// One kind of work. A job has 200 small files to a directory, and all jobs share one large file.
 enum bench_work {
     /// Makes the directories for `count` small files.
