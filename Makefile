@@ -24,8 +24,8 @@ DEB_PACKAGES := debhelper dpkg-dev
 PACKAGING_PACKAGES := fish lintian mandoc zsh
 
 .DEFAULT_GOAL := help
-.PHONY: help build allocations bench bound oom demo check test fmt lint install uninstall deb dist packaging \
-	clean
+.PHONY: help build allocations bench bound oom demo check soak tsan asan test fmt lint install uninstall \
+	deb dist packaging clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -60,6 +60,16 @@ check: ## everything CI runs: format lint, build with import check, the canary, 
 	$(MAKE) bound QUICK=1
 	$(MAKE) allocations
 	$(SWIFT) test --disable-xctest
+
+soak: ## what runs long: a million hostile requests, stress on a mount, the sanitizers; MINUTES=10
+	@Tests/packages.sh $(BUILD_PACKAGES) $(TEST_PACKAGES)
+	Tests/soak.sh $(or $(MINUTES),10)
+
+tsan: ## what threads share, under the thread sanitizer
+	Tests/sanitize.sh thread
+
+asan: ## hostile requests and the tree under the address sanitizer; the C code for undefined behaviour, too
+	Tests/sanitize.sh address
 
 test: ## all tests
 	$(SWIFT) test --disable-xctest
@@ -141,4 +151,4 @@ packaging: deb dist ## show that install, uninstall, deb and dist do what they s
 	Tests/packaging.sh $(STAGE)/dmemfs_$(VERSION)_*.deb $(STAGE)/$(DIST_NAME).tar.gz
 
 clean: ## remove everything that was built
-	rm -rf .build
+	rm -rf .build .build-thread .build-address

@@ -45,15 +45,17 @@ final class GuardWatch: Sendable {
     private func watch(_ tree: Tree) {
         guard linux_event_await(event, -1) != 0 else { return }
         let before = tree.usage.refusals.guardRefusals
-        log.warning("\(tripped)")
+        log.log(.warning, .shortage, tripped)
         let toldMilliseconds = Files.monotonicMilliseconds()
         repeat {
             ProcessWatch.pause(milliseconds: Self.lookMilliseconds)
             tree.lookAtMemory()
         } while memoryGuard.isTripped
         let refused = tree.usage.refusals.guardRefusals - before
-        log.notice(
-            "memory is to be had again: \(figures): files may grow; requests refused meanwhile: \(refused)")
+        log.log(
+            .notice, .recovered,
+            "memory is to be had again: \(figures): files may grow; requests refused meanwhile: \(refused)",
+            ["refused": "\(refused)"])
         let left = toldMilliseconds + Self.silenceMilliseconds - Files.monotonicMilliseconds()
         if left > 0 { ProcessWatch.pause(milliseconds: left) }
         // What happened in the silence is past, unless the guard is tripped still.

@@ -5,11 +5,11 @@ import Glibc
 enum Spawn {
     /// Starts `path`, found along PATH where it has no slash, with `arguments`, the first of them its name.
     ///
-    /// The child begins with the signals of `held` held back, and with `passed` as its descriptor 3. With
+    /// The child begins with the signals of `held` held back, and with `passed` as its descriptor `place`. With
     /// `silently` its output goes nowhere.
     static func start(
-        _ path: String, _ arguments: [String], passing passed: Int32? = nil, silently: Bool = false,
-        holding held: sigset_t = sigset_t()
+        _ path: String, _ arguments: [String], passing passed: Int32? = nil, as place: Int32 = 3,
+        silently: Bool = false, holding held: sigset_t = sigset_t()
     ) throws(Errno) -> pid_t {
         var actions = unsafe posix_spawn_file_actions_t()
         var attributes = posix_spawnattr_t()
@@ -24,7 +24,7 @@ enum Spawn {
                 unsafe posix_spawn_file_actions_addopen(&actions, stream, "/dev/null", O_RDWR, 0)
             }
         }
-        if let passed { unsafe posix_spawn_file_actions_adddup2(&actions, passed, 3) }
+        if let passed { unsafe posix_spawn_file_actions_adddup2(&actions, passed, place) }
         var held = held
         unsafe posix_spawnattr_setsigmask(&attributes, &held)
         unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))

@@ -88,7 +88,7 @@ public final class Tree: Sendable {
         let root = try Tree.makeRoot(configuration, memory, ledger, budget, table, &allocation)
         precondition(root == .root, "the first node is not the root")
         self.table = table
-        namespace = Lock(allocation)
+        namespace = Lock(allocation, as: .namespace)
     }
 
     /// Addresses cost nothing: four times the limit, so that scattered use always finds a row of free ones.

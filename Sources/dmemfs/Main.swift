@@ -14,10 +14,17 @@ struct Main: ParsableCommand {
         version: "dmemfs \(Version.current)",
         subcommands: [
             MountCommand.self, UmountCommand.self, RunCommand.self, StatusCommand.self, ResizeCommand.self,
-            ListCommand.self, VersionCommand.self,
+            ReloadCommand.self, ListCommand.self, CheckCommand.self, VersionCommand.self,
         ])
 
+    static let verbs = configuration.subcommands.compactMap { $0.configuration.commandName }
+
     static func main() {
+        do throws(Failure) {
+            if let helper = try MountHelper.reading(CommandLine.arguments) { Glibc.exit(helper.run()) }
+        } catch {
+            MountHelper.end(error)
+        }
         do {
             var command = try parseAsRoot()
             try command.run()
@@ -49,6 +56,10 @@ func printOut(_ bytes: [UInt8]) {
     } catch {
         return
     }
+}
+
+func warn(_ line: String) {
+    Files.complain("dmemfs: warning: \(line)")
 }
 
 func printOut(_ line: String) {
