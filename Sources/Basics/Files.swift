@@ -120,7 +120,7 @@ public enum Files {
     /// The inode number of what is at `path`, links not followed; nil where nothing is to be seen.
     public static func number(of path: String) -> UInt64? {
         var status = stat()
-        return unsafe lstat(path, &status) == 0 ? status.st_ino : nil
+        return unsafe lstat(path, &status) == 0 ? UInt64(status.st_ino) : nil
     }
 
     /// Whether this process may write to `path`, or, of a folder, into it.
