@@ -14,13 +14,14 @@ public final class QuotaLevel: Sendable {
     /// `Int.max`: none.
     private let mostNodes: Atomic<Int>
     private let nodes = Atomic<Int>(0)
+    private let nodePeak = Atomic<Int>(0)
     /// Whether the bytes of the limit were set aside from the level above, which is then not asked for each.
     public let isSetAside: Bool
     private let keepsPeak: Bool
     private let peak = Atomic<Int>(0)
     /// What a directory's level costs itself, and what was set aside for it, charged to the ledger above. It
     /// is given back with the level at the latest. Rank 4.
-    private let held = Lock<Charge?>(nil)
+    private let held = Lock<Charge?>(nil, as: .quota)
 
     /// - Parameters:
     ///   - bytes: above 0; nil for no limit.
@@ -52,6 +53,9 @@ public final class QuotaLevel: Sendable {
     public var usedNodes: Int { nodes.load(ordering: .relaxed) }
     /// The highest `usedBytes` there has been, where that is kept.
     var peakBytes: Int { peak.load(ordering: .relaxed) }
+
+    /// The highest `usedNodes` there has been, where that is kept.
+    public var peakNodes: Int { nodePeak.load(ordering: .relaxed) }
 
     // MARK: - Limits
 
@@ -93,7 +97,11 @@ public final class QuotaLevel: Sendable {
     }
 
     @inline(__always)
-    func takeNode() -> Bool { QuotaLevel.take(1, of: mostNodes, nodes) }
+    func takeNode() -> Bool {
+        guard QuotaLevel.take(1, of: mostNodes, nodes) else { return false }
+        if keepsPeak { nodePeak.max(usedNodes, ordering: .relaxed) }
+        return true
+    }
 
     @inline(__always)
     private static func take(

@@ -34,7 +34,7 @@ extension RunningMount {
         server.withLock { $0 }?.stop()
     }
 
-    private var status: Status {
+    var status: Status {
         tree.lookAtMemory()
         let usage = tree.usage
         let memoryGuard = guardWatch.memoryGuard
@@ -49,7 +49,8 @@ extension RunningMount {
             usedBytes: usage.usedBytes,
             dataBytes: usage.dataBytes, metadataBytes: usage.metadataBytes, peakBytes: usage.peakBytes,
             reservedBytes: usage.reservedBytes, openUnlinkedBytes: usage.openUnlinkedBytes,
-            maxNodes: usage.maxNodes, nodes: usage.nodes, residentBytes: Self.residentBytes(),
+            maxNodes: usage.maxNodes, nodes: usage.nodes, peakNodes: usage.peakNodes,
+            residentBytes: Self.residentBytes(),
             uptimeSeconds: (Files.monotonicMilliseconds() - startedMilliseconds) / 1000, refusals: refusals,
             memoryGuard: Status.Guard(
                 mode: memoryGuard.policy.mode.rawValue, action: memoryGuard.policy.action.rawValue,

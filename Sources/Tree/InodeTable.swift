@@ -144,11 +144,11 @@ import Synchronization
     /// Runs `body` with a node's state while its lock is held. Throws `.staleNFSFileHandle` for an ID that
     /// names nothing.
     func withState<Result>(
-        _ node: NodeID, _ body: (inout Inode.State) throws(Errno) -> Result
+        _ node: NodeID, as rank: LockRank = .inode, _ body: (inout Inode.State) throws(Errno) -> Result
     ) throws(Errno) -> Result {
         let slot = try unsafe slot(node)
-        unsafe slot.pointee.lock.lock()
-        defer { unsafe slot.pointee.lock.unlock() }
+        unsafe slot.pointee.lock.lock(as: rank)
+        defer { unsafe slot.pointee.lock.unlock(as: rank) }
         return try unsafe body(&slot.pointee.state)
     }
 
