@@ -60,6 +60,10 @@ boot() {
     exec unshare --fork --pid --mount --uts --ipc --cgroup sh -euc '
         mount --make-rprivate /
         mount -t proc proc /proc
+        # These still show the whole machine, where systemd would make its groups.
+        for hierarchy in /sys/fs/cgroup /sys/fs/cgroup/*; do
+            [ ! -d "$hierarchy/$4" ] || mount --bind "$hierarchy/$4" "$hierarchy"
+        done
         mount -t tmpfs tmpfs /run
         mkdir -p /run/bin /run/sbin /run/etc /run/conf /run/home /run/lib "$3"
         chmod 1777 /run/home
@@ -87,7 +91,7 @@ boot() {
         mount -t tmpfs tmpfs /var/log
         exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin \
             /lib/systemd/systemd --system --unit=basic.target
-    ' sh "$program" "$units" "$place"
+    ' sh "$program" "$units" "$place" "$group"
 }
 
 inside() { nsenter -t "$manager" -p -m -u -i -C -- "$@"; }
