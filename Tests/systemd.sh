@@ -54,8 +54,8 @@ enter_groups() {
 
 boot() {
     enter_groups
-    # Without the tmpfs on /tmp the boot would empty the real one. Settings, fstab and the helper of mount(8) lie
-    # over the machine's own; users may open the FUSE device.
+    # Without the tmpfs on /tmp the boot would empty the real one. Settings, fstab and the helper of mount(8)
+    # lie over the machine's own; users may open the FUSE device.
     # shellcheck disable=SC2016 # the inner shell expands
     exec unshare --fork --pid --mount --uts --ipc --cgroup sh -euc '
         mount --make-rprivate /
@@ -70,8 +70,8 @@ boot() {
         cp "$1" /run/bin/dmemfs
         ln -s /run/bin/dmemfs /run/sbin/mount.dmemfs
         ln -s /run/conf /run/etc/dmemfs
-        echo "line /run/line dmemfs size=8M,nr_inodes=100,nofail,x-systemd.requires=basic.target,X-mount.mkdir" \
-            >/run/etc/fstab
+        options=size=8M,nr_inodes=100,nofail,x-systemd.requires=basic.target,X-mount.mkdir
+        echo "line /run/line dmemfs $options 0 0" >/run/etc/fstab
         for kind in system user; do
             mkdir -p /run/systemd/$kind
             for unit in "$2/"*.service "$2/"*.slice "$2/user/"*.service; do
@@ -133,16 +133,17 @@ has_booted() {
 }
 
 starts() {
-    set_to 'size = 16M\nstop_timeout = 2s\n'
+    set_to 'size = 16M\nstop_timeout = 2s\nmlock\n'
     inside systemctl start "$service"
     must_be ActiveState active
     is_mounted || fail "no mount"
     inside sh -c "echo hello >$place/file && grep -q hello $place/file"
     inside /run/bin/dmemfs status "$place" | grep -q "of 16 MiB"
-    inside systemctl status --no-pager "$service" | grep -e Status: | grep -q "16 MiB" || fail "no status line"
+    line=$(inside systemctl status --no-pager "$service" | grep Status: | grep "16 MiB") || fail "no status line"
+    inside grep -q "VmLck:.*[1-9]" "/proc/$(property MainPID)/status" || fail "nothing is kept out of swap"
     [ "$(property Slice)" = dmemfs.slice ] || fail "it is in $(property Slice)"
     [ "$(property MemoryMax dmemfs.slice)" != infinity ] || fail "the slice has no limit"
-    echo "started, and used from outside the unit:$(inside systemctl status --no-pager "$service" | grep Status:)"
+    echo "started, and used from outside the unit:$line"
 }
 
 reloads() {
@@ -156,6 +157,7 @@ reloads() {
     must_be ActiveState active
     [ "$(size $place)" = 32768 ] || fail "half a reload: $(inside df $place)"
     set_to 'size = 32M\nstop_timeout = 2s\n'
+    must_have_said "$service" "mlock: only a new mount changes that"
     echo "reloaded, and resized; a faulty file changes nothing"
 }
 
@@ -235,7 +237,7 @@ fails_to_start() {
 mounts_by_unit() {
     inside systemctl start run-unit.mount
     [ "$(mounts /run/unit)" = 1 ] && [ "$(size /run/unit)" = 4096 ] || fail "$(inside df /run/unit)"
-    inside sh -c 'grep -q "run-unit.mount" /proc/$(pgrep -x dmemfs -n)/cgroup' || fail "not in the unit's group"
+    inside grep -q run-unit.mount "/proc/$(inside pgrep -x -n dmemfs)/cgroup" || fail "in no group of the unit's"
     inside sed -i 's/size=4M/size=8M/' /run/systemd/system/run-unit.mount
     inside systemctl daemon-reload
     inside systemctl reload run-unit.mount
