@@ -139,7 +139,7 @@ starts() {
     is_mounted || fail "no mount"
     inside sh -c "echo hello >$place/file && grep -q hello $place/file"
     inside /run/bin/dmemfs status "$place" | grep -q "of 16 MiB"
-    line=$(inside systemctl status --no-pager "$service" | grep Status: | grep "16 MiB") || fail "no status line"
+    line=$(inside systemctl status --no-pager "$service" | grep "Status:.* 16 MiB") || fail "no status line"
     inside grep -q "VmLck:.*[1-9]" "/proc/$(property MainPID)/status" || fail "nothing is kept out of swap"
     [ "$(property Slice)" = dmemfs.slice ] || fail "it is in $(property Slice)"
     [ "$(property MemoryMax dmemfs.slice)" != infinity ] || fail "the slice has no limit"
@@ -237,7 +237,7 @@ fails_to_start() {
 mounts_by_unit() {
     inside systemctl start run-unit.mount
     [ "$(mounts /run/unit)" = 1 ] && [ "$(size /run/unit)" = 4096 ] || fail "$(inside df /run/unit)"
-    inside grep -q run-unit.mount "/proc/$(inside pgrep -x -n dmemfs)/cgroup" || fail "in no group of the unit's"
+    inside grep -q run-unit.mount "/proc/$(inside pgrep -x -n dmemfs)/cgroup" || fail "not in its group"
     inside sed -i 's/size=4M/size=8M/' /run/systemd/system/run-unit.mount
     inside systemctl daemon-reload
     inside systemctl reload run-unit.mount
