@@ -28,8 +28,10 @@ struct UnitTests {
         #expect(Program.spawnAndWait("/bin/sh", ["sh", "-c", edit], into: "\(folder)/sed") == 0)
         // The manuals it names need not be installed yet.
         let manager = unit == Self.userUnit ? "--user" : "--system"
-        let words = ["systemd-analyze", manager, "verify", "--man=no", copy]
-        let code = Program.spawnAndWait("/usr/bin/systemd-analyze", words, into: "\(folder)/verify")
+        let words = [
+            "env", "XDG_RUNTIME_DIR=\(folder)", "systemd-analyze", manager, "verify", "--man=no", copy,
+        ]
+        let code = Program.spawnAndWait("/usr/bin/env", words, into: "\(folder)/verify")
         let said = try Files.text(of: "\(folder)/verify.err")
         #expect(code == 0 && !said.contains(folder) && !said.contains("dmemfs@"), "\(said)")
     }
