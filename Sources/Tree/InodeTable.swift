@@ -105,7 +105,12 @@ import Synchronization
         if index >= usable.load(ordering: .relaxed) { usable.store(index + 1, ordering: .releasing) }
         let number = allocation.nextNumber
         allocation.nextNumber += 1
-        unsafe (base + index).initialize(to: Inode(number: number, state: state))
+        let slot = unsafe base + index
+        unsafe slot.initialize(to: Inode(number: number, state: state))
+        let isLast = unsafe withUnsafePointer(to: slot.pointee.state) {
+            unsafe $0 == InodeTable.state(in: slot)
+        }
+        assert(isLast, "the state is not the last field of an inode")
         return NodeID(index: UInt32(index), number: number)
     }
 
@@ -131,6 +136,15 @@ import Synchronization
         return unsafe slot
     }
 
+    /// The address of what an inode's lock guards. To lend `slot.pointee.state` to be changed would count as an
+    /// access to the whole inode, and what is beside the state has no lock, or another.
+    @inline(__always)
+    private static func state(in slot: UnsafeMutablePointer<Inode>) -> UnsafeMutablePointer<Inode.State> {
+        // The last of the fields ends where the inode does; key paths know no noncopyable types.
+        let offset = MemoryLayout<Inode>.size - MemoryLayout<Inode.State>.size
+        return unsafe (UnsafeMutableRawPointer(slot) + offset).assumingMemoryBound(to: Inode.State.self)
+    }
+
     /// Whether the ID names a node.
     func contains(_ node: NodeID) -> Bool {
         do {
@@ -149,7 +163,7 @@ import Synchronization
         let slot = try unsafe slot(node)
         unsafe slot.pointee.lock.lock(as: rank)
         defer { unsafe slot.pointee.lock.unlock(as: rank) }
-        return try unsafe body(&slot.pointee.state)
+        return try unsafe body(&InodeTable.state(in: slot).pointee)
     }
 
     /// What stat(2) reports of a node.
@@ -171,7 +185,8 @@ import Synchronization
     /// Raises a node's lookup count by one. The caller holds the namespace's lock.
     func addLookup(_ node: NodeID, _ allocation: borrowing Allocation) throws(Errno) {
         let slot = try unsafe slot(node)
-        unsafe slot.pointee.lookups += 1
+        // Not `+=`, which would count as an access to the whole inode.
+        unsafe slot.pointee.lookups = slot.pointee.lookups + 1
     }
 
     /// Lowers a node's lookup count, not below 0, and returns it. The caller holds the namespace's lock.
@@ -179,8 +194,9 @@ import Synchronization
         -> UInt64
     {
         let slot = try unsafe slot(node)
-        unsafe slot.pointee.lookups -= min(count, slot.pointee.lookups)
-        return unsafe slot.pointee.lookups
+        let left = unsafe slot.pointee.lookups - min(count, slot.pointee.lookups)
+        unsafe slot.pointee.lookups = left
+        return left
     }
 
     /// The node in the first slot from `index` on that has one, and the slot behind it; nil behind the last.
