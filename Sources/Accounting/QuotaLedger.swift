@@ -24,11 +24,13 @@ public final class QuotaLedger: Sendable {
     private let memoryGuard: MemoryGuard?
     /// What a test lets fail, here and where memory is taken; nil on a mount.
     public let faults: FaultPlan?
+    /// Of the mount, whatever the level: bounds what the kernel stores by itself; nil where it does not.
+    public let wall: Wall?
 
     /// - Parameter limitBytes: in bytes, above 0.
     public init(
         limitBytes: Int, parent: QuotaLedger? = nil, refusals: RefusalCounts = RefusalCounts(),
-        guardedBy memoryGuard: MemoryGuard? = nil, faults: FaultPlan? = nil
+        guardedBy memoryGuard: MemoryGuard? = nil, wall: Wall? = nil, faults: FaultPlan? = nil
     ) {
         precondition(limitBytes > 0)
         limit = Atomic(limitBytes)
@@ -37,6 +39,7 @@ public final class QuotaLedger: Sendable {
         slack = parent?.slack ?? Slack()
         self.memoryGuard = parent?.memoryGuard ?? memoryGuard
         self.faults = faults ?? parent?.faults
+        self.wall = parent?.wall ?? wall
     }
 
     /// The most that may be used, in bytes.
@@ -94,10 +97,14 @@ public final class QuotaLedger: Sendable {
 
     /// Sets `bytes` aside at every level, or changes nothing.
     ///
-    /// - Parameter unguarded: the memory guard is not asked.
-    /// - Throws: `.noSpace` where the mount's limit or the guard refuses, `.diskQuotaExceeded` where a ledger
-    ///   below it does.
-    public func reserve(_ bytes: Int, unguarded: Bool = false) throws(Errno) -> Reservation {
+    /// - Parameters:
+    ///   - unguarded: the memory guard is not asked.
+    ///   - behindWall: for bytes that are stored behind the wall, which is then not asked.
+    /// - Throws: `.noSpace` where the mount's limit, the wall or the guard refuses, `.diskQuotaExceeded`
+    ///   where a ledger below it does.
+    public func reserve(
+        _ bytes: Int, unguarded: Bool = false, behindWall: Bool = false
+    ) throws(Errno) -> Reservation {
         precondition(bytes >= 0)
         if let faults, bytes > 0, faults.strikes(.reservation) { throw refuse() }
         var level: QuotaLedger? = self
@@ -113,7 +120,23 @@ public final class QuotaLedger: Sendable {
             refusals.memoryGuard.add()
             throw .noSpace
         }
-        return Reservation(bytes, of: self)
+        if let wall, bytes > 0, !behindWall, !wall.admit(bytes) {
+            giveBack(bytes, below: nil)
+            refusals.bytes.add()
+            throw .noSpace
+        }
+        return Reservation(bytes, of: self, behindWall: behindWall)
+    }
+
+    /// Counts a refusal by the wall.
+    public func refuseAtWall() -> Errno {
+        refusals.bytes.add()
+        return .noSpace
+    }
+
+    /// The peak of use that was seen, where more is used than is charged.
+    public func notePeak(_ bytes: Int) {
+        peak.max(bytes, ordering: .relaxed)
     }
 
     private func take(_ bytes: Int) -> Bool {
@@ -156,7 +179,8 @@ public final class QuotaLedger: Sendable {
     }
 
     /// A reservation of `bytes` has ended: use has changed by `data` and `metadata`, which may be negative.
-    func settle(_ bytes: Int, data dataDelta: Int, metadata metadataDelta: Int) {
+    func settle(_ bytes: Int, data dataDelta: Int, metadata metadataDelta: Int, behindWall: Bool = true) {
+        defer { wall?.settle(metadataDelta - (behindWall ? 0 : bytes)) }
         let change = dataDelta + metadataDelta - bytes
         var level: QuotaLedger? = self
         while let ledger = level {

@@ -2,6 +2,7 @@
 #include "session.h"
 #include "protocol.h"
 
+#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -56,6 +57,10 @@ void shim_negotiate(struct shim_session *session, struct fuse_conn_info *connect
 #if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
     want(connection, FUSE_CAP_HANDLE_KILLPRIV_V2);
     connection->no_interrupt = 1;
+    if (session->passes_through) {
+        want(connection, FUSE_CAP_PASSTHROUGH);
+        connection->max_backing_stack_depth = 1;
+    }
 #endif
 
     // With OPEN declined the kernel would tell nobody of O_TRUNC, and the old content would stay.
@@ -71,12 +76,21 @@ void shim_negotiate(struct shim_session *session, struct fuse_conn_info *connect
     refuse(connection, FUSE_CAP_EXPORT_SUPPORT);
     refuse(connection, FUSE_CAP_DONT_MASK);
 
-    session->declines_open = !session->direct_io && offers(connection, FUSE_CAP_NO_OPEN_SUPPORT);
+    session->declines_open = !session->answers_open && offers(connection, FUSE_CAP_NO_OPEN_SUPPORT);
     session->declines_opendir = offers(connection, FUSE_CAP_NO_OPENDIR_SUPPORT);
 }
 
 static bool holds(size_t count, size_t body) {
     return count >= sizeof(struct protocol_header) + body;
+}
+
+/// Older kernels send the first four words alone.
+static void note_init(const struct protocol_init_in *asked, size_t count) {
+    if (!holds(count, offsetof(struct protocol_init_in, flags2))) return;
+    shim_frame.is_init = true;
+    shim_frame.offered = asked->flags;
+    bool is_long = (asked->flags & PROTOCOL_INIT_EXT) != 0 && holds(count, sizeof *asked);
+    shim_frame.offered2 = is_long ? asked->flags2 : 0;
 }
 
 void shim_examine(char *frame, size_t count) {
@@ -86,10 +100,7 @@ void shim_examine(char *frame, size_t count) {
 
     switch (header->opcode) {
     case PROTOCOL_INIT:
-        if (holds(count, sizeof(struct protocol_init_in))) {
-            shim_frame.is_init = true;
-            shim_frame.offered = ((const struct protocol_init_in *)body)->flags;
-        }
+        note_init(body, count);
         break;
     case PROTOCOL_WRITE:
         shim_frame.drops_privileges =
@@ -123,20 +134,26 @@ void shim_examine(char *frame, size_t count) {
 }
 
 /// Adds to the INIT reply what libfuse before 3.17 cannot say (of PARALLEL_DIROPS it only forgets to).
-static void amend(struct iovec *vectors, int count) {
+static void amend(const struct shim_session *session, struct iovec *vectors, int count) {
 #if FUSE_VERSION < FUSE_MAKE_VERSION(3, 17)
     if (!shim_frame.is_init || count != 2 || vectors[1].iov_len != sizeof(struct protocol_init_out)) return;
     struct protocol_init_out *answer = vectors[1].iov_base;
     answer->flags |= shim_frame.offered & (PROTOCOL_HANDLE_KILLPRIV_V2 | PROTOCOL_PARALLEL_DIROPS);
+    if (session->passes_through && (shim_frame.offered2 & PROTOCOL_PASSTHROUGH) != 0) {
+        answer->flags |= PROTOCOL_INIT_EXT;
+        answer->flags2 |= PROTOCOL_PASSTHROUGH;
+        // A mount of ours may so still be the lower layer of an overlay.
+        answer->max_stack_depth = 1;
+    }
 #else
+    (void)session;
     (void)vectors;
     (void)count;
 #endif
 }
 
 static ssize_t send_reply(int fd, struct iovec *vectors, int count, void *session) {
-    (void)session;
-    amend(vectors, count);
+    amend(session, vectors, count);
     struct shim_mailbox *mailbox = shim_mailbox;
     if (mailbox == NULL) return writev(fd, vectors, count);
 

@@ -16,7 +16,8 @@ struct shim_session {
     struct fuse_session *fuse;
     unsigned workers;
     unsigned spin_microseconds;
-    bool direct_io;
+    bool answers_open;
+    bool passes_through;
     /// Readable once the workers must end: it wakes those that block.
     int stop_fd;
 
@@ -49,6 +50,8 @@ struct shim_frame {
     /// It is INIT, and these are the flags the kernel offers.
     bool is_init;
     uint32_t offered;
+    /// Of the second word of flags.
+    uint32_t offered2;
     /// The name in a SETXATTR request.
     const char *xattr_name;
 };

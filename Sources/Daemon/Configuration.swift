@@ -1,6 +1,7 @@
 public import Accounting
 public import Basics
 public import Fuse
+public import Serving
 public import Storage
 public import Tree
 
@@ -36,6 +37,8 @@ public struct Configuration: Sendable {
     public let acceptsNonEmpty: Bool
     public let limits: Limits
     public let storage: StoragePolicy
+    public let engine: Engine
+    let hugePages: EngineTmpfs.HugePages
     public let rootMode: UInt32
     public let rootOwner: UInt32
     public let rootGroup: UInt32
@@ -54,6 +57,7 @@ public struct Configuration: Sendable {
         var draft = Draft(asUser: user, group: group)
         if request.mountpoint.isEmpty { draft.fault("the mountpoint is empty: name a directory") }
         for setting in request.settings { draft.apply(setting) }
+        draft.checkEngine()
         let bytes = draft.resolvedBytes(memory)
         guard draft.faults.isEmpty else { throw ConfigurationError(faults: draft.faults) }
         mountpoint = request.mountpoint
@@ -61,6 +65,8 @@ public struct Configuration: Sendable {
         acceptsNonEmpty = draft.acceptsNonEmpty
         limits = Limits(bytes: bytes, nodes: draft.maxNodes, nodeLimitErrno: draft.nodeLimitErrno)
         storage = draft.storage
+        engine = draft.engine
+        hugePages = draft.hugePages
         rootMode = draft.mode
         rootOwner = draft.owner
         rootGroup = draft.group
@@ -73,11 +79,15 @@ public struct Configuration: Sendable {
 
     /// - Parameters:
     ///   - memoryGuard: nil for a tree that only its limits bound.
+    ///   - tmpfs: what an engine that is not `memory` keeps the bytes of files in.
     ///   - largestLimitBytes: what the limit may be raised to later.
-    public func tree(guardedBy memoryGuard: MemoryGuard?, largestLimitBytes: Int) -> TreeConfiguration {
+    public func tree(
+        guardedBy memoryGuard: MemoryGuard?, on tmpfs: PrivateTmpfs? = nil, largestLimitBytes: Int
+    ) -> TreeConfiguration {
         var tree = TreeConfiguration(
             limits: limits, storage: storage, rootMode: rootMode, rootOwner: rootOwner, rootGroup: rootGroup)
         tree.memoryGuard = memoryGuard
+        tree.tmpfs = tmpfs
         tree.largestLimitBytes = largestLimitBytes
         return tree
     }
@@ -85,11 +95,18 @@ public struct Configuration: Sendable {
     /// Threads that serve requests. More than processors, as one may wait for a lock or for a forget.
     static let workers = 4
 
+    /// A mapping could store into the middle of a file that is append only.
+    var openPolicy: OpenPolicy { OpenPolicy(engine, bypassingCache: storage.kind == .sequential) }
+
+    /// What `status` says of how contents are kept.
+    var storageName: String { engine.usesTmpfs ? "backed" : storage.kind.rawValue }
+
     /// - Parameter path: the mountpoint, absolute and without links.
     public func mountOptions(at path: String) -> MountOptions {
         MountOptions(
             mountpoint: path, name: name, allowsOthers: allowsOthers, kernelOptions: kernelOptions,
             workers: Configuration.workers,
-            spinMicroseconds: 50, usesDirectIO: storage.kind == .sequential, debug: false)
+            spinMicroseconds: 50, answersOpen: openPolicy.answersOpen,
+            passesThrough: openPolicy.passesThrough, debug: false)
     }
 }

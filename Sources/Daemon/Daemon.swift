@@ -65,6 +65,8 @@ final class RunningMount: Sendable {
     private let memory: AvailableMemory
     private let guardWatch: GuardWatch
     private let tree: Tree
+    /// nil where the bytes of files are the daemon's own memory.
+    private let tmpfs: PrivateTmpfs?
     private let session: Session
     /// Of the mount's device: tells our mount from another at the same place.
     private let deviceMinor: Int
@@ -83,10 +85,11 @@ final class RunningMount: Sendable {
         guardWatch = GuardWatch(configuration.memoryGuard, memory: memory, log: log)
         self.readiness = readiness
         self.log = log
+        tmpfs = try EngineTmpfs.make(for: configuration)
         do throws(Errno) {
             tree = try Tree(
                 configuration.tree(
-                    guardedBy: guardWatch.memoryGuard, largestLimitBytes: Self.machineBytes()))
+                    guardedBy: guardWatch.memoryGuard, on: tmpfs, largestLimitBytes: Self.machineBytes()))
         } catch {
             let limit = ByteCount(configuration.limits.bytes)
             let reason = Wording.of(error)
@@ -95,7 +98,7 @@ final class RunningMount: Sendable {
         }
         do throws(SessionError) {
             session = try Session(
-                serving: Self.server(of: tree, log),
+                serving: Self.server(of: tree, configuration.openPolicy, log),
                 configuration.mountOptions(at: path))
             try session.mount()
         } catch {
@@ -114,9 +117,9 @@ final class RunningMount: Sendable {
 
     /// Answers requests with the tree. A page that is lost at write-back is lost silently for most programs,
     /// so the log says it, at most once a second.
-    private static func server(of tree: Tree, _ log: Logger) -> TreeServer {
+    private static func server(of tree: Tree, _ policy: OpenPolicy, _ log: Logger) -> TreeServer {
         let lastSecond = Atomic<Int>(.min)
-        return TreeServer(tree, waiters: Configuration.workers - 1) { number, offset in
+        return TreeServer(tree, opening: policy, waiters: Configuration.workers - 1) { number, offset in
             let second = Files.monotonicMilliseconds() / 1000
             guard lastSecond.exchange(second, ordering: .relaxed) != second else { return }
             log.error(
@@ -131,7 +134,7 @@ final class RunningMount: Sendable {
     func serve() -> Int32 {
         do throws(Errno) {
             try Thread.start { [self] in heedSignals() }
-            try guardWatch.start(watching: tree)
+            try guardWatch.start(watching: tree, growsByItself: configuration.engine == .passthrough)
         } catch {
             Self.detach(path)
             readiness.failed(["cannot start a thread: \(Wording.of(error))"], status: .mountFailed)
@@ -167,9 +170,9 @@ final class RunningMount: Sendable {
     private var summary: String {
         let limits = configuration.limits
         let nodes = limits.nodes.map { "\($0) nodes" } ?? "no node limit"
-        let kind = configuration.storage.kind.rawValue
         let bytes = "\(ByteCount(limits.bytes)) (\(limits.bytes) bytes)"
-        return "\(path): limit \(bytes), \(nodes), engine memory, storage \(kind)"
+        let engine = "engine \(configuration.engine.rawValue), storage \(configuration.storageName)"
+        return "\(path): limit \(bytes), \(nodes), \(engine)"
     }
 
     private func becomeReady() {
@@ -224,12 +227,13 @@ final class RunningMount: Sendable {
             storage: usage.refusals.storage,
             writeback: usage.refusals.writeback)
         return Status(
-            mountpoint: path, version: Version.current, pid: Int(getpid()), engine: "memory",
-            storage: configuration.storage.kind.rawValue, limitBytes: usage.limitBytes,
+            mountpoint: path, version: Version.current, pid: Int(getpid()),
+            engine: configuration.engine.rawValue, storage: configuration.storageName, limitBytes: usage.limitBytes,
             usedBytes: usage.usedBytes,
             dataBytes: usage.dataBytes, metadataBytes: usage.metadataBytes, peakBytes: usage.peakBytes,
             reservedBytes: usage.reservedBytes, openUnlinkedBytes: usage.openUnlinkedBytes,
-            maxNodes: usage.maxNodes, nodes: usage.nodes, residentBytes: Self.residentBytes(),
+            maxNodes: usage.maxNodes, nodes: usage.nodes,
+            residentBytes: Self.residentBytes() + (tmpfs?.usedBytes ?? 0),
             uptimeSeconds: (Files.monotonicMilliseconds() - startedMilliseconds) / 1000, refusals: refusals,
             memoryGuard: Status.Guard(
                 mode: memoryGuard.policy.mode.rawValue, action: memoryGuard.policy.action.rawValue,

@@ -1,5 +1,6 @@
 import Accounting
 import Basics
+import Serving
 import Storage
 
 /// A configuration in the making: takes one setting after the other and collects what is wrong with them.
@@ -9,6 +10,8 @@ struct Draft {
     private(set) var maxNodes: Int?
     private(set) var nodeLimitErrno = Errno.tooManyOpenFiles
     private(set) var storage = StoragePolicy()
+    private(set) var engine = Engine.memory
+    private(set) var hugePages = EngineTmpfs.HugePages.auto
     private(set) var mode: UInt32
     private(set) var owner: UInt32
     private(set) var group: UInt32
@@ -74,6 +77,7 @@ struct Draft {
             ]
             nodeLimitErrno = choose(setting, from: choices) ?? nodeLimitErrno
         case "io": applyEngine(setting)
+        case "huge": hugePages = choose(setting) ?? .auto
         case "mode": mode = number(setting, radix: 8, most: 0o7777, example: "1777") ?? mode
         case "uid": owner = number(setting, radix: 10, most: .max - 1, example: "1000") ?? owner
         case "gid": group = number(setting, radix: 10, most: .max - 1, example: "1000") ?? group
@@ -136,14 +140,28 @@ struct Draft {
     }
 
     private mutating func applyEngine(_ setting: Setting) {
-        switch setting.value {
-        case "auto", "memory": return
-        case "strict", "passthrough":
-            let engine = setting.value ?? ""
+        if setting.value == "auto" {
+            engine = .memory
+        } else if let named = Engine(rawValue: setting.value ?? "") {
+            engine = named
+        } else {
+            let names = Engine.allCases.map { "'\($0.rawValue)'" }.joined(separator: ", ")
+            fault("\(setting.spelling): '\(setting.value ?? "")' is no engine: use 'auto', \(names)")
+        }
+    }
+
+    /// Notices settings that the engine has no use for.
+    mutating func checkEngine() {
+        if engine.usesTmpfs {
+            for name in ["storage", "chunk_overhead", "promotion_limit"] {
+                guard let setting = values[name] else { continue }
+                fault(
+                    "\(setting.spelling) belongs to engine 'memory', not to '\(engine.rawValue)': leave one out")
+            }
+        }
+        if engine != .passthrough, let setting = values["huge"] {
             fault(
-                "\(setting.spelling): engine '\(engine)' is not in this version: use 'memory' or 'auto'",
-                status: .mountFailed)
-        default: fault("\(setting.spelling): '\(setting.value ?? "")' is no engine: use 'auto' or 'memory'")
+                "\(setting.spelling) belongs to engine 'passthrough', not to '\(engine.rawValue)': leave it out")
         }
     }
 

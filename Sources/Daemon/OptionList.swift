@@ -60,7 +60,7 @@ public enum OptionList {
     /// The words that have an effect.
     static let known: Set<String> = [
         "size", "max_nodes", "nr_inodes", "storage", "node_limit_errno", "chunk_overhead", "promotion_limit",
-        "io",
+        "io", "huge",
         "mode", "uid", "gid", "nonempty", "ro", "rw", "suid", "nosuid", "dev", "nodev", "exec", "noexec",
         "fsname",
         "allow_other", "private", "stop_timeout", "memory_guard", "memory_guard_action",

@@ -48,6 +48,23 @@ extension fuse_entry_param {
     }
 }
 
+extension shim_opening {
+    init(_ opening: Opening) {
+        // The kernel wants no word about its cache where a file goes past it.
+        let keepsCache: UInt32 = opening.backing > 0 ? 0 : 2
+        self.init(
+            flags: opening.bypassesCache ? 1 : keepsCache, backing: opening.backing,
+            handle: UInt64(opening.backing > 0 ? 1 : 0))
+    }
+}
+
+extension OpenMode {
+    /// - Parameter flags: those of open(2).
+    init(flags: Int32) {
+        self = flags & O_ACCMODE == O_RDONLY ? .reading : .writing
+    }
+}
+
 extension Caller {
     init(of request: fuse_req_t) {
         let caller = unsafe shim_caller_of(request)

@@ -47,7 +47,8 @@ final class SessionContext: Sendable {
             unsafe kernelOptions.withCString { kernelOptions in
                 var settings = unsafe shim_options(
                     name: name, kernel_options: kernelOptions, allows_others: options.allowsOthers,
-                    direct_io: options.usesDirectIO, debug: options.debug,
+                    answers_open: options.answersOpen, passes_through: options.passesThrough,
+                    debug: options.debug,
                     workers: UInt32(clamping: options.workers),
                     spin_microseconds: UInt32(clamping: options.spinMicroseconds))
                 return unsafe shim_session_create(&settings, opaque)

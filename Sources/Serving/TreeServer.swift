@@ -9,17 +9,21 @@ public import Tree
 public final class TreeServer: FileOperations {
     private let tree: Tree
     private let patience: ForgetPatience
+    private let policy: OpenPolicy
     private let reportLoss: @Sendable (_ number: UInt64, _ offset: Int64) -> Void
 
     /// - Parameters:
+    ///   - policy: with which flags files are opened; it must fit the tree's memory and the mount's options.
     ///   - waiters: how many requests may wait at once for the kernel's forgets: one less than there are
     ///     threads that serve, or 0 where no kernel asks.
     ///   - reportLoss: told of each page that the kernel could not write back: the file's inode number, and
     ///     the offset in it.
     public init(
-        _ tree: Tree, waiters: Int = 0, reportLoss: @escaping @Sendable (UInt64, Int64) -> Void = { _, _ in }
+        _ tree: Tree, opening policy: OpenPolicy = .cached, waiters: Int = 0,
+        reportLoss: @escaping @Sendable (UInt64, Int64) -> Void = { _, _ in }
     ) {
         self.tree = tree
+        self.policy = policy
         self.reportLoss = reportLoss
         patience = ForgetPatience(with: tree, waitersLimit: waiters)
     }
@@ -82,6 +86,27 @@ public final class TreeServer: FileOperations {
         try patience.withRetries { () throws(Errno) in
             try tree.makeTemporary(in: parent, mode: mode, by: caller)
         }
+    }
+
+    public func open(
+        _ node: NodeID, for mode: OpenMode, with registry: any BackingRegistry
+    ) throws(Errno) -> Opening {
+        guard policy.passesThrough else { return policy.opening(mode, backing: 0) }
+        do {
+            let backing = try patience.withRetries { () throws(Errno) in
+                try tree.open(node, with: registry)
+            }
+            return policy.opening(mode, backing: backing)
+        } catch {
+            // An empty file has nothing behind it, and there is no room to change that: it can be read.
+            guard mode == .reading, tree.isRefusal(error) else { throw error }
+            tree.withdrawRefusal(error)
+            return policy.opening(mode, backing: 0)
+        }
+    }
+
+    public func release(_ node: NodeID, with registry: any BackingRegistry) {
+        tree.release(node, with: registry)
     }
 
     public func link(_ node: NodeID, as name: RawSpan, in parent: NodeID) throws(Errno) -> Entry {

@@ -70,7 +70,32 @@ struct Timestamp32 {
 extension Inode.State {
     var kind: FileKind { FileKind(mode: mode) ?? .regular }
 
-    func attributes(number: UInt64, in memory: Memory) -> Attributes {
+    /// Takes over what became of a file's bytes without a request.
+    mutating func observe(in memory: Memory) {
+        guard isSelfChanging else { return }
+        var taken = Inode.Body.plain
+        swap(&taken, &body)
+        switch consume taken {
+        case .file(var contents):
+            let seen = contents.observe(in: memory, charge: &charge)
+            body = .file(contents)
+            guard let seen else { return }
+            size = seen.size
+            if let time = seen.modified { modified = Timestamp32(time) }
+            if let time = seen.changed, time > changed.time { changed = Timestamp32(time) }
+        case let other: body = other
+        }
+    }
+
+    private var isSelfChanging: Bool {
+        switch body {
+        case .file(let contents): contents.isSelfChanging
+        default: false
+        }
+    }
+
+    mutating func attributes(number: UInt64, in memory: Memory) -> Attributes {
+        observe(in: memory)
         var device: UInt32 = 0
         var bytes = 0
         var size = size
@@ -92,9 +117,10 @@ extension Inode.State {
     ///
     /// Throws `.isDirectory` for a directory and `.invalidArgument` for every other kind.
     mutating func withContents<Result>(
-        _ change: (inout FileContents, inout Charge, Int) throws(Errno) -> Result
+        in memory: Memory, _ change: (inout FileContents, inout Charge, Int) throws(Errno) -> Result
     ) throws(Errno) -> Result {
         guard kind == .regular else { throw kind == .directory ? .isDirectory : .invalidArgument }
+        observe(in: memory)
         var taken = Inode.Body.plain
         swap(&taken, &body)
         switch consume taken {

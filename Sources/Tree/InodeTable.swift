@@ -150,10 +150,9 @@ import Synchronization
         return try unsafe body(&slot.pointee.state)
     }
 
-    /// What stat(2) reports of a node.
-    func attributes(of node: NodeID, in memory: Memory) throws(Errno) -> Attributes {
-        let number = try unsafe slot(node).pointee.number
-        return try withState(node) { (state) throws(Errno) in state.attributes(number: number, in: memory) }
+    /// A node's `st_ino`.
+    func number(of node: NodeID) throws(Errno) -> UInt64 {
+        try unsafe slot(node).pointee.number
     }
 
     /// Runs `body` with a state whose names are read: the caller holds the namespace's lock instead of the

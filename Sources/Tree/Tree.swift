@@ -15,6 +15,8 @@ public struct TreeConfiguration: Sendable {
     public var clock: Clock
     /// nil: nothing but the limits refuses.
     public var memoryGuard: MemoryGuard?
+    /// Where the bytes of files lie; nil: in the memory of this process.
+    public var tmpfs: PrivateTmpfs?
     /// What the limit may be raised to while the tree lives, in bytes; at least 16 GiB, and the limit.
     public var largestLimitBytes = 0
     /// How many bits of a name's hash count: a test takes fewer, so that names collide.
@@ -66,9 +68,16 @@ public final class Tree: Sendable {
     public init(_ configuration: TreeConfiguration) throws(Errno) {
         self.configuration = configuration
         refusals = RefusalCounts()
+        let wall = configuration.tmpfs.map { tmpfs in
+            Wall(limitBytes: configuration.limits.bytes) {
+                tmpfs.resize(to: $0)
+            } used: {
+                tmpfs.usedBytes
+            }
+        }
         ledger = QuotaLedger(
             limitBytes: configuration.limits.bytes, refusals: refusals, guardedBy: configuration.memoryGuard,
-            faults: configuration.faults)
+            wall: wall, faults: configuration.faults)
         budget = NodeBudget(
             limit: configuration.limits.nodes, refusing: configuration.limits.nodeLimitErrno,
             refusals: refusals)
@@ -78,7 +87,7 @@ public final class Tree: Sendable {
         let addressBytes = Tree.addressBytes(for: largestLimitBytes)
         memory = try Memory(
             policy: configuration.storage, ledger: ledger, addressBytes: addressBytes,
-            nameHashBits: configuration.nameHashBits)
+            tmpfs: configuration.tmpfs, nameHashBits: configuration.nameHashBits)
         var allocation = try InodeTable.Allocation(addressBytes: addressBytes, ledger: ledger)
         let table = InodeTable(allocation)
         let root = try Tree.makeRoot(configuration, memory, ledger, budget, table, &allocation)
@@ -126,9 +135,10 @@ public final class Tree: Sendable {
         usage.chargedBytes = ledger.usedBytes
         // Memory that is held for nobody is used all the same, above a small allowance.
         // While a limit drains more may be used than it says.
-        let used = ledger.usedBytes
+        let stored = storedBytes
+        let used = stored.total
         usage.usedBytes = max(used, min(ledger.limitBytes, used + ledger.slack.excessBytes))
-        usage.dataBytes = ledger.dataBytes
+        usage.dataBytes = stored.data
         usage.metadataBytes = usage.usedBytes - usage.dataBytes
         usage.peakBytes = max(usage.usedBytes, ledger.peakBytes)
         usage.reservedBytes = ledger.reservedBytes
@@ -144,12 +154,31 @@ public final class Tree: Sendable {
         return usage
     }
 
+    /// What is in use, in bytes: what is charged, or what the kernel has stored by itself, if that is more.
+    private var storedBytes: (total: Int, data: Int) {
+        guard let wall = ledger.wall else { return (ledger.usedBytes, ledger.dataBytes) }
+        let metadata = wall.metadataBytes
+        let data = max(wall.usedBytes, ledger.dataBytes)
+        let charged = ledger.usedBytes
+        // The two were read one after the other: between them one may have taken what the other gave up.
+        let total = max(charged, min(metadata + data, max(ledger.limitBytes, charged)))
+        ledger.notePeak(total)
+        return (total, min(data, total))
+    }
+
+    /// Keeps what the kernel may store by itself at what there is, as memory is short, or lets it grow again.
+    public func holdWall(_ isHeld: Bool) {
+        ledger.wall?.hold(isHeld)
+    }
+
     /// What statfs(2) reports: what is free is what can be written now, and so no more than the guard admits.
     public func statistics(of node: NodeID) throws(Errno) -> FilesystemStatistics {
-        _ = try table.attributes(of: node, in: memory)
+        _ = try table.number(of: node)
+        ledger.wall?.widen()
         let usage = usage
         let unused = max(0, usage.limitBytes - usage.usedBytes)
-        let free = min(unused, ledger.admittedBytes)
+        let behindWall = ledger.wall.map { max(0, $0.capacityBytes - $0.usedBytes) } ?? .max
+        let free = min(unused, ledger.admittedBytes, behindWall)
         // Without a node limit the bytes bound the nodes: an empty file with a short name.
         let freeNodes = usage.maxNodes.map { max(0, $0 - usage.nodes) } ?? unused / (InodeTable.slotCost + 64)
         return FilesystemStatistics(
@@ -179,13 +208,23 @@ public final class Tree: Sendable {
         if let bytes, bytes > max(oldBytes, largestLimitBytes) {
             throw .bytesBeyondAddresses(largestBytes: largestLimitBytes)
         }
-        if let bytes, !ledger.setLimit(bytes, draining: draining) {
-            throw .bytesBelowUse(usedBytes: ledger.usedBytes)
+        if let bytes, !setLimit(bytes, draining: draining) {
+            throw .bytesBelowUse(usedBytes: storedBytes.total)
         }
         if let nodes, !budget.setLimit(nodes, draining: draining) {
-            _ = ledger.setLimit(oldBytes, draining: true)
+            _ = setLimit(oldBytes, draining: true)
             throw .nodesBelowUse(usedNodes: budget.usedNodes)
         }
+    }
+
+    private func setLimit(_ bytes: Int, draining: Bool) -> Bool {
+        let before = ledger.limitBytes
+        guard ledger.setLimit(bytes, draining: draining) else { return false }
+        if let wall = ledger.wall, !wall.setLimit(bytes, draining: draining) {
+            _ = ledger.setLimit(before, draining: true)
+            return false
+        }
+        return true
     }
 
     /// Runs `change` on a node's state, and keeps the count of bytes without a name right.

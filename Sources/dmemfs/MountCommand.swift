@@ -33,8 +33,11 @@ struct MountCommand: ParsableCommand {
     @Option(help: "Refuse to make files larger than this random-access. (default: none are refused)")
     var promotionLimit: String?
 
-    @Option(help: "The engine: auto or memory. (default: auto)")
+    @Option(help: "The engine: auto, memory, strict or passthrough. (default: auto, which is memory)")
     var io: String?
+
+    @Option(help: "Huge pages of engine passthrough: auto, never or within_size. (default: auto)")
+    var huge: String?
 
     @Option(help: "How long a stop waits for those who use the mount: 20s, 500ms, 2m. (default: 20s)")
     var stopTimeout: String?
@@ -70,7 +73,7 @@ struct MountCommand: ParsableCommand {
         let values = [
             ("size", size), ("max_nodes", maxNodes), ("node_limit_errno", nodeLimitErrno),
             ("storage", storage), ("chunk_overhead", chunkOverhead), ("promotion_limit", promotionLimit),
-            ("io", io), ("stop_timeout", stopTimeout), ("memory_guard", memoryGuard),
+            ("io", io), ("huge", huge), ("stop_timeout", stopTimeout), ("memory_guard", memoryGuard),
             ("memory_guard_action", memoryGuardAction), ("memory_guard_interval", memoryGuardInterval),
             ("memory_guard_headroom", memoryGuardHeadroom), ("keep_free", keepFree),
         ]

@@ -165,7 +165,8 @@ struct LoopbackTests {
 
     @Test("with direct I/O each opened file bypasses the cache")
     func directIO() throws {
-        let direct = try Loopback.initialized(serving: operations, usesDirectIO: true)
+        operations.answer { $0.opening = Opening(bypassesCache: true) }
+        let direct = try Loopback.initialized(serving: operations, answersOpen: true)
         #expect(direct.open(2).openFlags == 1, "FOPEN_DIRECT_IO")
         #expect(direct.create("f").openFlags == 1)
         #expect(direct.opendir(1).error == ENOSYS)

@@ -43,20 +43,20 @@ public final class Loopback: Sendable {
 
     /// Throws a `SessionError` where libfuse was built without custom I/O.
     public init(
-        serving operations: any FileOperations, usesDirectIO: Bool = false,
+        serving operations: any FileOperations, answersOpen: Bool = false,
         caller: Caller = Caller(user: 1000, group: 1000, process: 4242)
     ) throws(SessionError) {
         session = try Session(
-            serving: operations, MountOptions(mountpoint: "/nowhere", usesDirectIO: usesDirectIO))
+            serving: operations, MountOptions(mountpoint: "/nowhere", answersOpen: answersOpen))
         self.caller = caller
         try session.loopBack()
     }
 
     /// A loopback that has done INIT with all that a recent kernel offers.
     public static func initialized(
-        serving operations: any FileOperations, usesDirectIO: Bool = false
+        serving operations: any FileOperations, answersOpen: Bool = false
     ) throws(SessionError) -> Loopback {
-        let loopback = try Loopback(serving: operations, usesDirectIO: usesDirectIO)
+        let loopback = try Loopback(serving: operations, answersOpen: answersOpen)
         _ = loopback.initialize()
         return loopback
     }

@@ -2,7 +2,7 @@ public import Basics
 import Glibc
 
 /// Where bytes are copied in, lent out, erased and looked for.
-extension FileContents {
+extension PagedContents {
     /// The memory of page `index` and how many of its bytes are there; nil for a hole.
     private func memoryOfPage(_ index: Int, _ memory: Memory) -> UnsafeMutableRawBufferPointer? {
         if fragment != 0, Int(fragmentPage) == index {
@@ -82,7 +82,7 @@ extension FileContents {
                 } else {
                     holes = (holes?.lowerBound ?? index)...index
                 }
-                unsafe FileContents.append(piece, to: vectors, &used, memory)
+                unsafe PagedContents.append(piece, to: vectors, &used, memory)
                 unsafe offset += piece.iov_len
             }
             let filled = unsafe UnsafeBufferPointer(rebasing: vectors[..<used])
