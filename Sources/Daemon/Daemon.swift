@@ -228,7 +228,8 @@ final class RunningMount: Sendable {
             writeback: usage.refusals.writeback)
         return Status(
             mountpoint: path, version: Version.current, pid: Int(getpid()),
-            engine: configuration.engine.rawValue, storage: configuration.storageName, limitBytes: usage.limitBytes,
+            engine: configuration.engine.rawValue, storage: configuration.storageName,
+            limitBytes: usage.limitBytes,
             usedBytes: usage.usedBytes,
             dataBytes: usage.dataBytes, metadataBytes: usage.metadataBytes, peakBytes: usage.peakBytes,
             reservedBytes: usage.reservedBytes, openUnlinkedBytes: usage.openUnlinkedBytes,

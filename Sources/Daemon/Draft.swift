@@ -156,12 +156,14 @@ struct Draft {
             for name in ["storage", "chunk_overhead", "promotion_limit"] {
                 guard let setting = values[name] else { continue }
                 fault(
-                    "\(setting.spelling) belongs to engine 'memory', not to '\(engine.rawValue)': leave one out")
+                    "\(setting.spelling) belongs to engine 'memory', not to '\(engine.rawValue)': leave one out"
+                )
             }
         }
         if engine != .passthrough, let setting = values["huge"] {
             fault(
-                "\(setting.spelling) belongs to engine 'passthrough', not to '\(engine.rawValue)': leave it out")
+                "\(setting.spelling) belongs to engine 'passthrough', not to '\(engine.rawValue)': leave it out"
+            )
         }
     }
 

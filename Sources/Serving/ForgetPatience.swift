@@ -10,10 +10,13 @@ import Tree
 /// refused while there are nodes without a name waits for one of them to end, for some milliseconds at the
 /// most, and is tried again.
 ///
+/// An end that has begun is waited for longer: a large file takes a while to free.
+///
 /// Not all workers may wait at once: somebody must read the forget.
 struct ForgetPatience: ~Copyable, Sendable {
     private static let pauseMicroseconds: UInt32 = 50
     private static let pauses = 100
+    private static let pausesForEnd = 10_000
 
     private let tree: Tree
     private let waitersLimit: Int
@@ -37,7 +40,9 @@ struct ForgetPatience: ~Copyable, Sendable {
                 throw error
             }
             defer { waiters.wrappingSubtract(1, ordering: .relaxed) }
-            for _ in 0..<ForgetPatience.pauses {
+            var pauses = 0
+            while pauses < (tree.isEnding ? ForgetPatience.pausesForEnd : ForgetPatience.pauses) {
+                pauses += 1
                 if tree.endedNodes == ended {
                     Thread.pause(microseconds: ForgetPatience.pauseMicroseconds)
                     continue

@@ -91,7 +91,9 @@ public enum FileContents: ~Copyable {
     public mutating func observe(in memory: Memory, charge: inout Charge) -> FileObservation? {
         guard isSelfChanging else { return nil }
         do throws(Errno) {
-            return try change { (_) throws(Errno) in nil } _: { (file) throws(Errno) in
+            return try change { (_) throws(Errno) in
+                nil
+            } _: { (file) throws(Errno) in
                 file.observe(in: memory.backing, charge: &charge)
             }
         } catch {
@@ -104,7 +106,9 @@ public enum FileContents: ~Copyable {
     public mutating func open(
         size: Int, in memory: Memory, charge: inout Charge, with registry: any BackingRegistry
     ) throws(Errno) -> Int32 {
-        try change { (_) throws(Errno) in 0 } _: { (file) throws(Errno) in
+        try change { (_) throws(Errno) in
+            0
+        } _: { (file) throws(Errno) in
             try file.open(size: size, in: memory.backing, charge: &charge, with: registry)
         }
     }
@@ -113,7 +117,8 @@ public enum FileContents: ~Copyable {
     public mutating func release(
         in memory: Memory, charge: inout Charge, with registry: any BackingRegistry
     ) throws(Errno) {
-        try change { (_) throws(Errno) in } _: { (file) throws(Errno) in
+        try change { (_) throws(Errno) in
+        } _: { (file) throws(Errno) in
             file.release(in: memory.backing, charge: &charge, with: registry)
         }
     }
@@ -225,7 +230,8 @@ public enum FileContents: ~Copyable {
     ///
     /// Throws `.noSuchAddressOrDevice` (ENXIO) at or behind the end, or where no data follows. The end counts
     /// as a hole.
-    public func seek(_ kind: SparseSeek, from offset: Int, size: Int, in memory: Memory) throws(Errno) -> Int {
+    public func seek(_ kind: SparseSeek, from offset: Int, size: Int, in memory: Memory) throws(Errno) -> Int
+    {
         switch self {
         case .paged(let contents):
             return try contents.seek(kind, from: offset, size: size, in: memory)

@@ -62,7 +62,8 @@ extension Tree {
         return try namespace.withLock { (allocation) throws(Errno) in
             let place = try place(in: parent)
             let node = try [].withRawSpan { (target) throws(Errno) in
-                try makeInode(NewNode(mode: mode, caller: caller, isOpened: true), in: place, target, &allocation)
+                try makeInode(
+                    NewNode(mode: mode, caller: caller, isOpened: true), in: place, target, &allocation)
             }
             try table.withState(node) { (state) throws(Errno) in
                 state.links = 0

@@ -60,6 +60,8 @@ public final class Tree: Sendable {
     /// What the limit may be raised to, in bytes: there are addresses for so much.
     private let largestLimitBytes: Int
     private let ended = Atomic<Int>(0)
+    /// Nodes whose memory is being given back.
+    private let ending = Atomic<Int>(0)
 
     /// The longest that a file can be: the kernel's own bound for offsets.
     static let largestFileBytes = Int64.max
@@ -244,6 +246,8 @@ public final class Tree: Sendable {
     /// while.
     func end(_ inode: consuming Inode?) {
         guard var inode else { return }
+        ending.wrappingAdd(1, ordering: .relaxed)
+        defer { ending.wrappingSubtract(1, ordering: .releasing) }
         if inode.state.links == 0 {
             orphanBytes.wrappingSubtract(inode.state.charge.bytes, ordering: .relaxed)
         }
@@ -255,8 +259,11 @@ public final class Tree: Sendable {
     /// How many nodes have ended since the start.
     public var endedNodes: Int { ended.load(ordering: .acquiring) }
 
-    /// Whether there are nodes without a name, which end when the kernel forgets them.
-    public var hasOrphans: Bool { orphanBytes.load(ordering: .relaxed) > 0 }
+    /// Whether a node ends at this moment.
+    public var isEnding: Bool { ending.load(ordering: .acquiring) > 0 }
+
+    /// Whether there are nodes without a name, which end when the kernel forgets them, or are ending.
+    public var hasOrphans: Bool { isEnding || orphanBytes.load(ordering: .relaxed) > 0 }
 
     /// Whether `error` may be one of the limits' refusals.
     public func isRefusal(_ error: Errno) -> Bool {

@@ -30,9 +30,10 @@ struct PosixTests {
 
     @Test(
         "every case passes on a mount", .enabled(if: MountFixture.canMount, "/dev/fuse cannot be opened"),
-        arguments: ["auto", "random_access"])
-    func mounted(storage: String) throws {
-        try MountFixture.use(["--size", "1G", "--storage", storage]) { mount in
+        arguments: [["--storage", "auto"], ["--storage", "random_access"]]
+            + MountFixture.kernelEngines.map { ["--io", $0] })
+    func mounted(options: [String]) throws {
+        try MountFixture.use(["--size", "1G"] + options) { mount in
             let start = try mount.usedBytes()
             report(PosixCases.all + PosixCases.beyondTmpfs, below: mount.path)
             let left = try mount.settledUsage(start)
