@@ -123,7 +123,9 @@ public final class Wall: Sendable {
 
     private func drawToUse() {
         // What is stored grows while we look: then it is what there is a moment later.
-        for _ in 0..<100 where !draw(nearer: max(usedBytesNow(), Wall.pageBytes)) {}
+        for _ in 0..<100 {
+            if draw(nearer: max(usedBytesNow(), Wall.pageBytes)) { return }
+        }
     }
 
     private func follow() {

@@ -21,6 +21,8 @@ enum {
     fsconfig_create = 6,
     fsconfig_reconfigure = 7,
     fsmount_cloexec = 1,
+    fspick_cloexec = 1,
+    fspick_empty_path = 8,
     attribute_nosuid = 2,
     attribute_nodev = 4,
     attribute_noatime = 0x10,
@@ -40,27 +42,31 @@ static int command(int context, int what) {
     return syscall(SYS_fsconfig, context, what, NULL, NULL, 0) == 0 ? 0 : -errno;
 }
 
-int linux_tmpfs_make(int64_t bytes, const char *huge, int *context) {
-    *context = (int)syscall(SYS_fsopen, "tmpfs", fsopen_cloexec);
-    if (*context < 0) return -errno;
-    int result = set_size(*context, bytes);
-    if (result == 0) result = configure(*context, "nr_inodes", "0");
+int linux_tmpfs_make(int64_t bytes, const char *huge) {
+    int context = (int)syscall(SYS_fsopen, "tmpfs", fsopen_cloexec);
+    if (context < 0) return -errno;
+    int result = set_size(context, bytes);
+    if (result == 0) result = configure(context, "nr_inodes", "0");
     // A kernel without huge pages does not know the option.
-    if (result == 0 && configure(*context, "huge", huge) != 0) result = 0;
-    if (result == 0) result = command(*context, fsconfig_create);
+    if (result == 0 && configure(context, "huge", huge) != 0) result = 0;
+    if (result == 0) result = command(context, fsconfig_create);
     if (result == 0) {
         int attributes = attribute_nosuid | attribute_nodev | attribute_noatime;
-        result = (int)syscall(SYS_fsmount, *context, fsmount_cloexec, attributes);
-        if (result >= 0) return result;
-        result = -errno;
+        result = (int)syscall(SYS_fsmount, context, fsmount_cloexec, attributes);
+        if (result < 0) result = -errno;
     }
-    close(*context);
+    close(context);
     return result;
 }
 
-int linux_tmpfs_resize(int context, int64_t bytes) {
+int linux_tmpfs_resize(int root, int64_t bytes) {
+    // A context of its own each time: after a refusal the kernel takes nothing more on the same one.
+    int context = (int)syscall(SYS_fspick, root, "", fspick_cloexec | fspick_empty_path);
+    if (context < 0) return -errno;
     int result = set_size(context, bytes);
-    return result == 0 ? command(context, fsconfig_reconfigure) : result;
+    if (result == 0) result = command(context, fsconfig_reconfigure);
+    close(context);
+    return result;
 }
 
 int64_t linux_lift_file_limits(void) {

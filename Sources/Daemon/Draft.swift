@@ -152,18 +152,14 @@ struct Draft {
 
     /// Notices settings that the engine has no use for.
     mutating func checkEngine() {
-        if engine.usesTmpfs {
-            for name in ["storage", "chunk_overhead", "promotion_limit"] {
-                guard let setting = values[name] else { continue }
-                fault(
-                    "\(setting.spelling) belongs to engine 'memory', not to '\(engine.rawValue)': leave one out"
-                )
-            }
+        let chosen = engine.rawValue
+        let ofMemory = engine.usesTmpfs ? ["storage", "chunk_overhead", "promotion_limit"] : []
+        for name in ofMemory {
+            guard let setting = values[name]?.spelling else { continue }
+            fault("\(setting) belongs to engine 'memory', not to '\(chosen)': leave one of them out")
         }
-        if engine != .passthrough, let setting = values["huge"] {
-            fault(
-                "\(setting.spelling) belongs to engine 'passthrough', not to '\(engine.rawValue)': leave it out"
-            )
+        if engine != .passthrough, let setting = values["huge"]?.spelling {
+            fault("\(setting) belongs to engine 'passthrough', not to '\(chosen)': leave it out")
         }
     }
 

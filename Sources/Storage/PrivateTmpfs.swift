@@ -20,7 +20,6 @@ public final class PrivateTmpfs: Sendable {
     static let fileCost = 1040
 
     private let root: Int32
-    private let context: Int32
     private let lastNumber = Atomic<UInt64>(0)
     private let open: Lock<DescriptorSet>
 
@@ -30,23 +29,20 @@ public final class PrivateTmpfs: Sendable {
     ///   - bytes: what it may hold at first.
     ///   - descriptors: how many files of it are open at the most; at least 8.
     public init(bytes: Int, huge: Huge = .never, descriptors: Int = 512) throws(Errno) {
-        var context: Int32 = -1
         let size = Int64(max(bytes & ~4095, 4096))
-        let made = unsafe huge.rawValue.withCString { unsafe linux_tmpfs_make(size, $0, &context) }
+        let made = unsafe huge.rawValue.withCString { unsafe linux_tmpfs_make(size, $0) }
         guard made >= 0 else { throw Errno(rawValue: -made) }
         root = made
-        self.context = context
         open = Lock(DescriptorSet(capacity: descriptors))
     }
 
     deinit {
         close(root)
-        close(context)
     }
 
     /// Sets what it may hold, in bytes: whole pages. Returns false where it holds more.
     public func resize(to bytes: Int) -> Bool {
-        linux_tmpfs_resize(context, Int64(bytes)) == 0
+        linux_tmpfs_resize(root, Int64(bytes)) == 0
     }
 
     /// What its files take, in bytes, whoever stored it.

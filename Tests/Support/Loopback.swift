@@ -43,11 +43,13 @@ public final class Loopback: Sendable {
 
     /// Throws a `SessionError` where libfuse was built without custom I/O.
     public init(
-        serving operations: any FileOperations, answersOpen: Bool = false,
+        serving operations: any FileOperations, answersOpen: Bool = false, passesThrough: Bool = false,
         caller: Caller = Caller(user: 1000, group: 1000, process: 4242)
     ) throws(SessionError) {
         session = try Session(
-            serving: operations, MountOptions(mountpoint: "/nowhere", answersOpen: answersOpen))
+            serving: operations,
+            MountOptions(
+                mountpoint: "/nowhere", answersOpen: answersOpen, passesThrough: passesThrough))
         self.caller = caller
         try session.loopBack()
     }
@@ -88,11 +90,15 @@ public final class Loopback: Sendable {
         return answer
     }
 
-    /// INIT. Offers `flags` in the low word; the accepted ones are 12 bytes into the payload.
-    public func initialize(offering flags: InitFlags = .all, minor: UInt32 = 45) -> Answer {
-        ask(
+    /// INIT. Offers `flags` in the low word, `extended` in the high one; the accepted ones are 12 and 32
+    /// bytes into the payload.
+    public func initialize(
+        offering flags: InitFlags = .all, extended: [UInt32] = [], minor: UInt32 = 45
+    ) -> Answer {
+        let high = extended.reduce(0, |)
+        return ask(
             .initialize, node: 0,
-            words(7, minor, 128 * 1024, flags.rawValue) + [UInt8](repeating: 0, count: 48))
+            words(7, minor, 128 * 1024, flags.rawValue, high) + [UInt8](repeating: 0, count: 44))
     }
 
     private func words(_ values: UInt32...) -> [UInt8] {

@@ -13,6 +13,9 @@ extension MountFixture {
         }
     }()
 
+    /// Those in which each write asks the ledger, and is taken or refused whole.
+    package static let ledgerEngines = engines.filter { $0 != "passthrough" }
+
     /// Those whose files the kernel reads, writes and maps by itself.
     package static let kernelEngines = engines.filter { $0 != "memory" }
 }

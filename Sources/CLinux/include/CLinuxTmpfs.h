@@ -9,12 +9,11 @@
 
 /// Makes a tmpfs of `bytes` bytes, without a limit of inodes, and returns a descriptor of its root.
 ///
-/// `huge` is tmpfs's option of that name. `context` becomes the descriptor by which it is resized. Needs
-/// CAP_SYS_ADMIN over the mount namespace.
-int linux_tmpfs_make(int64_t bytes, const char *_Nonnull huge, int *_Nonnull context);
+/// `huge` is tmpfs's option of that name. Needs CAP_SYS_ADMIN over the mount namespace.
+int linux_tmpfs_make(int64_t bytes, const char *_Nonnull huge);
 
 /// Changes what a tmpfs may hold: whole pages, above 0. -EINVAL where it holds more.
-int linux_tmpfs_resize(int context, int64_t bytes);
+int linux_tmpfs_resize(int root, int64_t bytes);
 
 /// Lets this process have as many descriptors, and write as large files, as it may. Returns how many
 /// descriptors that are.
