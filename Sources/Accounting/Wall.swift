@@ -48,7 +48,8 @@ public final class Wall: Sendable {
 
     /// Makes room for `bytes` more of metadata, or returns false and changes nothing.
     func admit(_ bytes: Int) -> Bool {
-        // Added first and compared then, as a move stores first and looks then: one of the two sees the other.
+        // Added first and compared then, as a move stores first and looks then: one of the two sees the
+        // other.
         let wanted = metadata.wrappingAdd(bytes, ordering: .sequentiallyConsistent).newValue
         if wanted + capacity.load(ordering: .sequentiallyConsistent) <= limit.load(ordering: .relaxed) {
             return true

@@ -57,12 +57,15 @@ public struct BackedFile: ~Copyable {
     }
 
     /// Takes the file away again, with what it cost.
-    private mutating func removeFile(in tmpfs: PrivateTmpfs, charge: inout Charge) {
+    private mutating func removeFile(
+        keepingPaid: Bool = false, in tmpfs: PrivateTmpfs, charge: inout Charge
+    ) {
         if number != 0 { tmpfs.remove(number) }
-        charge.shrink(data: -dataBytes, metadata: -metadataBytes)
+        charge.shrink(data: -dataBytes, metadata: keepingPaid ? 0 : -metadataBytes)
         number = 0
         pages = 0
-        isPaid = false
+        isPaid = isPaid && keepingPaid
+        hasHeld = false
     }
 
     private mutating func note(_ status: linux_file) {
@@ -116,6 +119,7 @@ public struct BackedFile: ~Copyable {
     mutating func open(
         size: Int, in tmpfs: PrivateTmpfs, charge: inout Charge, with registry: any BackingRegistry
     ) throws(Errno) -> Int32 {
+        let wasThere = number != 0
         do throws(Errno) {
             try make(size: size, in: tmpfs, charge: &charge)
             if opens == 0 {
@@ -124,7 +128,7 @@ public struct BackedFile: ~Copyable {
                 }
             }
         } catch {
-            removeIfUnused(in: tmpfs, charge: &charge)
+            if !wasThere { removeFile(in: tmpfs, charge: &charge) }
             throw error
         }
         opens += 1
@@ -137,11 +141,7 @@ public struct BackedFile: ~Copyable {
         opens -= 1
         guard opens == 0 else { return }
         registry.unregister(backing)
-        removeIfUnused(in: tmpfs, charge: &charge)
-    }
-
-    private mutating func removeIfUnused(in tmpfs: PrivateTmpfs, charge: inout Charge) {
-        if opens == 0, !hasHeld { removeFile(in: tmpfs, charge: &charge) }
+        if !hasHeld { removeFile(in: tmpfs, charge: &charge) }
     }
 
     // MARK: Bytes
@@ -151,6 +151,7 @@ public struct BackedFile: ~Copyable {
         _ range: Range<Int>, mode: Int32, size: Int, in tmpfs: PrivateTmpfs, charge: inout Charge,
         _ change: (Int32) throws(Errno) -> Void
     ) throws(Errno) {
+        let (wasThere, wasPaid) = (number != 0, isPaid)
         do throws(Errno) {
             let missing = try pagesMissing(in: range, size: size, in: tmpfs, charge: &charge)
             let reservation = try charge.ledger.reserve(missing * Self.pageBytes, behindWall: true)
@@ -163,7 +164,8 @@ public struct BackedFile: ~Copyable {
             reservation.commit(into: &charge, data: missing * Self.pageBytes, metadata: 0)
             pages += UInt32(missing)
         } catch {
-            removeIfUnused(in: tmpfs, charge: &charge)
+            // A file that was made for nothing goes again.
+            if !wasThere { removeFile(keepingPaid: wasPaid, in: tmpfs, charge: &charge) }
             throw error
         }
         try settle(in: tmpfs, charge: &charge)

@@ -17,7 +17,7 @@ public final class PrivateTmpfs: Sendable {
 
     /// What the kernel holds for each file beside its pages, in bytes: its inode, its name, and its place in
     /// the directory. Measured; Accounting.md has the command.
-    static let fileCost = 1040
+    public static let fileCost = 1040
 
     private let root: Int32
     private let lastNumber = Atomic<UInt64>(0)
