@@ -55,14 +55,6 @@ public enum OpenMode: Sendable {
     case writing
 }
 
-/// How the kernel is told of the file behind one of ours, in the answer to a request.
-public protocol BackingRegistry {
-    /// Registers an open file, which the kernel keeps open. Returns its number, above 0.
-    func register(_ descriptor: Int32) throws(Errno) -> Int32
-    /// Ends a registration. Files that are open with it go on using it.
-    func unregister(_ backing: Int32)
-}
-
 /// The flags of renameat2(2).
 public struct RenameFlags: OptionSet, Hashable, Sendable {
     public let rawValue: UInt32

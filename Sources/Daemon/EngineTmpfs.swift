@@ -7,7 +7,8 @@ import Storage
 
 /// The private tmpfs of an engine that has one: made, and tried out, once at the start.
 enum EngineTmpfs {
-    /// What a choice of huge pages is written as. `auto` takes them where they cost nothing that nobody wrote.
+    /// What a choice of huge pages is written as. `auto` takes them where they cost nothing that nobody
+    /// wrote.
     enum HugePages: String, CaseIterable, Sendable {
         case auto
         case never

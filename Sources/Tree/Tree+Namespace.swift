@@ -242,6 +242,8 @@ extension Tree {
     func dropLink(_ node: NodeID) throws(Errno) {
         let now = configuration.clock.now()
         try table.withState(node) { (state) throws(Errno) in
+            // Before it counts among those without a name, with all that it has.
+            state.observe(in: memory)
             state.links = state.kind == .directory ? 0 : state.links - 1
             state.changed = Timestamp32(now)
             if state.links == 0 { orphanBytes.wrappingAdd(state.charge.bytes, ordering: .relaxed) }

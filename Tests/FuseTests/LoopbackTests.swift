@@ -200,8 +200,8 @@ struct LoopbackTests {
     func noPassthrough() throws {
         let loopback = try Loopback(serving: operations, passesThrough: true)
         let answer = loopback.initialize(extended: [])
-        #expect(answer.payload.get(UInt32.self, at: 12) & 1 << 30 == 0)
-        #expect(answer.payload.get(UInt32.self, at: 32) == 0)
+        #expect(answer.payload.get(UInt32.self, at: 32) & 1 << 5 == 0, "FUSE_PASSTHROUGH")
+        #expect(answer.payload.get(UInt32.self, at: 36) == 0, "max_stack_depth")
     }
 
     private func zeros(_ count: Int) -> [UInt8] { [UInt8](repeating: 0, count: count) }
