@@ -13,7 +13,7 @@ BUILD_PACKAGES := fuse3 libfuse3-dev pkg-config
 TEST_PACKAGES := acl attr gcc git python3-venv rsync sqlite3 tar
 
 .DEFAULT_GOAL := help
-.PHONY: help build bench bound oom demo check test fmt lint install uninstall clean
+.PHONY: help build allocations bench bound oom demo check test fmt lint install uninstall clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -22,8 +22,13 @@ build: ## build the release program, the Swift library inside it, stripped
 	@Tests/packages.sh $(BUILD_PACKAGES)
 	$(SWIFT) build $(RELEASE_FLAGS) --product dmemfs
 
-bench: ## measure, in a release build, what the memory guard costs
-	$(SWIFT) run -c release dmemfs-bench guard --at-least 98
+bench: build ## measure everything, beside tmpfs; QUICK=1 for a form of a minute, ARGS= as --help says
+	$(SWIFT) build $(RELEASE_FLAGS) --product dmemfs-bench
+	.build/release/dmemfs-bench $(if $(QUICK),--quick) $(ARGS)
+
+allocations: ## fail where an operation of the tree asks the heap for more than it may
+	$(SWIFT) build $(RELEASE_FLAGS) --product dmemfs-bench
+	.build/release/dmemfs-bench operations --check --rounds 1
 
 oom: build ## real cgroups: refused in time here, killed on tmpfs; needs root
 	Tests/oom.sh $(RELEASE_PROGRAM)
@@ -35,12 +40,13 @@ bound: build ## show that memory stays bounded; QUICK=1 for a scaled form of som
 	$(SWIFT) build $(RELEASE_FLAGS) --product dmemfs-bound
 	.build/release/dmemfs-bound $(if $(QUICK),--quick)
 
-check: ## everything CI runs: format lint, build with import check, the canary, quick bounds, all tests
+check: ## everything CI runs: format lint, build with import check, the canary, quick bounds, allocations, all tests
 	@Tests/packages.sh $(BUILD_PACKAGES) $(TEST_PACKAGES)
 	$(MAKE) lint
 	$(SWIFT) build --build-tests --explicit-target-dependency-import-check error
 	Tests/canary.sh
 	$(MAKE) bound QUICK=1
+	$(MAKE) allocations
 	$(SWIFT) test --disable-xctest
 
 test: ## all tests

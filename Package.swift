@@ -75,10 +75,15 @@ let package = Package(
                 "Daemon", "Control", "Storage", "Accounting", "Basics", "CLinux", arguments, logging, system,
             ],
             swiftSettings: strict),
-        // Measurements, one file each.
+        // What dmemfs-bench repeats without anything between, and its count of allocations.
+        .target(name: "CBench", cSettings: strictC),
+        // Measurements: on mounts, and without one.
         .executableTarget(
             name: "dmemfs-bench",
-            dependencies: ["Daemon", "Tree", "Storage", "Accounting", "Basics", arguments, system],
+            dependencies: [
+                "CBench", "Support", "Daemon", "Control", "Serving", "Fuse", "Tree", "Storage", "Accounting",
+                "Basics", arguments, system,
+            ],
             swiftSettings: strict),
         .target(
             name: "Support",

@@ -107,16 +107,9 @@ public final class QuotaLedger: Sendable {
     ) throws(Errno) -> Reservation {
         precondition(bytes >= 0)
         if let faults, bytes > 0, faults.strikes(.reservation) { throw refuse() }
-        var level: QuotaLedger? = self
-        while let ledger = level {
-            guard ledger.take(bytes) else {
-                giveBack(bytes, below: ledger)
-                throw ledger.refuse()
-            }
-            level = ledger.parent
-        }
+        try takeEverywhere(bytes)
         if let memoryGuard, bytes > 0, !unguarded, !memoryGuard.admit(bytes, use: { use(but: bytes) }) {
-            giveBack(bytes, below: nil)
+            giveBack(bytes)
             refusals.memoryGuard.add()
             throw .noSpace
         }
@@ -137,6 +130,19 @@ public final class QuotaLedger: Sendable {
     /// The peak of use that was seen, where more is used than is charged.
     public func notePeak(_ bytes: Int) {
         peak.max(bytes, ordering: .relaxed)
+    }
+
+    /// Takes `bytes` here and at each level above, or nowhere. A level calls the next one: a loop would count
+    /// a reference to each ledger, on a word that all threads share.
+    private func takeEverywhere(_ bytes: Int) throws(Errno) {
+        guard take(bytes) else { throw refuse() }
+        guard let parent else { return }
+        do throws(Errno) {
+            try parent.takeEverywhere(bytes)
+        } catch {
+            giveBackHere(bytes)
+            throw error
+        }
     }
 
     private func take(_ bytes: Int) -> Bool {
@@ -160,13 +166,14 @@ public final class QuotaLedger: Sendable {
         return true
     }
 
-    private func giveBack(_ bytes: Int, below stop: QuotaLedger?) {
-        var level: QuotaLedger? = self
-        while let ledger = level, ledger !== stop {
-            ledger.reserved.wrappingSubtract(bytes, ordering: .relaxed)
-            ledger.used.wrappingSubtract(bytes, ordering: .relaxed)
-            level = ledger.parent
-        }
+    private func giveBack(_ bytes: Int) {
+        giveBackHere(bytes)
+        parent?.giveBack(bytes)
+    }
+
+    private func giveBackHere(_ bytes: Int) {
+        reserved.wrappingSubtract(bytes, ordering: .relaxed)
+        used.wrappingSubtract(bytes, ordering: .relaxed)
     }
 
     private func refuse() -> Errno {
@@ -182,12 +189,9 @@ public final class QuotaLedger: Sendable {
     func settle(_ bytes: Int, data dataDelta: Int, metadata metadataDelta: Int, behindWall: Bool = true) {
         defer { wall?.settle(metadataDelta - (behindWall ? 0 : bytes)) }
         let change = dataDelta + metadataDelta - bytes
-        var level: QuotaLedger? = self
-        while let ledger = level {
-            if dataDelta != 0 { ledger.data.wrappingAdd(dataDelta, ordering: .relaxed) }
-            if bytes != 0 { ledger.reserved.wrappingSubtract(bytes, ordering: .relaxed) }
-            if change != 0 { ledger.used.wrappingAdd(change, ordering: .relaxed) }
-            level = ledger.parent
-        }
+        if dataDelta != 0 { data.wrappingAdd(dataDelta, ordering: .relaxed) }
+        if bytes != 0 { reserved.wrappingSubtract(bytes, ordering: .relaxed) }
+        if change != 0 { used.wrappingAdd(change, ordering: .relaxed) }
+        parent?.settle(bytes, data: dataDelta, metadata: metadataDelta)
     }
 }

@@ -1,14 +1,45 @@
 /// Who makes a request, in the daemon's user namespace.
 public struct Caller: Hashable, Sendable {
+    /// `unknownID` where the kernel does not say: from Linux 6.12 on it names users and groups only in
+    /// requests that make a node, as the same user may have many IDs there, one in each mount.
     public var user: UInt32
     public var group: UInt32
     /// 0 where the kernel itself asks (write-back).
     public var process: Int32
+    /// Permission bits that what the caller makes shall not have, unless its directory hands an ACL down.
+    public var umask: UInt32
 
-    public init(user: UInt32, group: UInt32, process: Int32) {
+    public init(user: UInt32, group: UInt32, process: Int32, umask: UInt32 = 0) {
         self.user = user
         self.group = group
         self.process = process
+        self.umask = umask
+    }
+}
+
+extension Caller {
+    /// No user and no group has this ID.
+    public static let unknownID = UInt32.max
+
+    /// Whether nothing is known that speaks against root.
+    public var mayBeRoot: Bool { user == 0 || user == Caller.unknownID }
+
+    /// Whether root asks. Where the kernel has not said who does, the process is looked up, which takes some
+    /// microseconds; it waits for our answer meanwhile, or it is gone and does not care.
+    public var isRoot: Bool {
+        user == Caller.unknownID ? filesystemUser == 0 : user == 0
+    }
+
+    /// nil where the process is not ours to see: in another container, or gone.
+    private var filesystemUser: UInt32? {
+        let status: String
+        do throws(Errno) {
+            status = try Files.text(of: "/proc/\(process)/status")
+        } catch {
+            return nil
+        }
+        let line = status.split(separator: "\n").first { $0.hasPrefix("Uid:") }
+        return line.flatMap { $0.split(separator: "\t").last.flatMap { UInt32($0) } }
     }
 }
 
@@ -81,7 +112,7 @@ public enum SparseSeek: Sendable {
     case hole
 }
 
-/// The flags of setxattr(2).
+/// The flags of setxattr(2), and what the kernel adds to them.
 public struct AttributeSetting: OptionSet, Hashable, Sendable {
     public let rawValue: Int32
     public init(rawValue: Int32) { self.rawValue = rawValue }
@@ -90,6 +121,8 @@ public struct AttributeSetting: OptionSet, Hashable, Sendable {
     public static let create = AttributeSetting(rawValue: 1)
     /// Fail with ENODATA where it is not.
     public static let replace = AttributeSetting(rawValue: 2)
+    /// The xattr is an ACL, set by one who may not keep the file's setgid bit. Not of setxattr(2).
+    public static let droppingSetgid = AttributeSetting(rawValue: 1 << 16)
 }
 
 /// What statfs(2) reports. Blocks are of `blockBytes` bytes.

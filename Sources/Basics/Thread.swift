@@ -10,6 +10,13 @@ public enum Thread {
     /// Far more than any of them uses; the system's default is eight times that.
     private static let stackBytes = 1 << 20
 
+    /// How long this thread has run on a processor, in nanoseconds.
+    public static func processorNanoseconds() -> Int {
+        var time = timespec()
+        unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+        return time.tv_sec * 1_000_000_000 + time.tv_nsec
+    }
+
     /// Lets this thread sleep.
     public static func pause(microseconds: UInt32) {
         usleep(microseconds)

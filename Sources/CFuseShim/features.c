@@ -2,6 +2,7 @@
 #include "session.h"
 #include "protocol.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <string.h>
 #include <unistd.h>
@@ -43,6 +44,38 @@ static void refuse(struct fuse_conn_info *connection, unsigned feature) {
 
 #endif
 
+/// Asks for the long form of SETXATTR. Returns whether it will be had.
+static bool negotiate_setxattr(struct fuse_conn_info *connection) {
+    if ((shim_frame.offered & PROTOCOL_SETXATTR_EXT) == 0) return false;
+#ifdef FUSE_CAP_SETXATTR_EXT
+    want(connection, FUSE_CAP_SETXATTR_EXT);
+    return true;
+#else
+    (void)connection;
+    return FUSE_VERSION < FUSE_MAKE_VERSION(3, 17);  // `amend` asks for it.
+#endif
+}
+
+/// Asks for ACLs, for modes that the umask has not been applied to, and to be told when an ACL takes setgid
+/// away: the three together, as each is wrong without the others, or none.
+static void negotiate_acl(struct shim_session *session, struct fuse_conn_info *connection) {
+    refuse(connection, FUSE_CAP_POSIX_ACL);
+    refuse(connection, FUSE_CAP_DONT_MASK);
+    if (!session->acl) return;
+    if (offers(connection, FUSE_CAP_POSIX_ACL) && offers(connection, FUSE_CAP_DONT_MASK) &&
+        negotiate_setxattr(connection)) {
+        want(connection, FUSE_CAP_POSIX_ACL);
+        want(connection, FUSE_CAP_DONT_MASK);
+        session->extends_setxattr = true;
+    } else {
+        pthread_mutex_lock(&session->lock);
+        session->failure = EOPNOTSUPP;
+        pthread_mutex_unlock(&session->lock);
+        fuse_session_exit(session->fuse);
+        shim_session_stop(session);
+    }
+}
+
 void shim_negotiate(struct shim_session *session, struct fuse_conn_info *connection) {
     connection->max_write = SHIM_LARGEST_REQUEST;
     connection->max_background = 64;
@@ -62,6 +95,10 @@ void shim_negotiate(struct shim_session *session, struct fuse_conn_info *connect
         connection->max_backing_stack_depth = 1;
     }
 #endif
+#ifdef FUSE_CAP_ALLOW_IDMAP
+    // The kernel takes it from those alone who leave permissions to it, as we do.
+    want(connection, FUSE_CAP_ALLOW_IDMAP);
+#endif
 
     // With OPEN declined the kernel would tell nobody of O_TRUNC, and the old content would stay.
     refuse(connection, FUSE_CAP_ATOMIC_O_TRUNC);
@@ -72,9 +109,11 @@ void shim_negotiate(struct shim_session *session, struct fuse_conn_info *connect
     refuse(connection, FUSE_CAP_SPLICE_READ);
     refuse(connection, FUSE_CAP_SPLICE_WRITE);
     refuse(connection, FUSE_CAP_SPLICE_MOVE);
-    refuse(connection, FUSE_CAP_POSIX_ACL);
-    refuse(connection, FUSE_CAP_EXPORT_SUPPORT);
-    refuse(connection, FUSE_CAP_DONT_MASK);
+    // Direct I/O that answers later would leave what others have read meanwhile in the page cache.
+    refuse(connection, FUSE_CAP_ASYNC_DIO);
+    // What the kernel has forgotten it finds again by its ID, as "." in itself, and its parent as "..".
+    want(connection, FUSE_CAP_EXPORT_SUPPORT);
+    negotiate_acl(session, connection);
 
     session->declines_open = !session->answers_open && offers(connection, FUSE_CAP_NO_OPEN_SUPPORT);
     session->declines_opendir = offers(connection, FUSE_CAP_NO_OPENDIR_SUPPORT);
@@ -84,23 +123,31 @@ static bool holds(size_t count, size_t body) {
     return count >= sizeof(struct protocol_header) + body;
 }
 
-/// Older kernels send the first four words alone.
-static void note_init(const struct protocol_init_in *asked, size_t count) {
+static void examine_init(const struct protocol_init_in *init, size_t count) {
     if (!holds(count, offsetof(struct protocol_init_in, flags2))) return;
     shim_frame.is_init = true;
-    shim_frame.offered = asked->flags;
-    bool is_long = (asked->flags & PROTOCOL_INIT_EXT) != 0 && holds(count, sizeof *asked);
-    shim_frame.offered2 = is_long ? asked->flags2 : 0;
+    shim_frame.offered = init->flags;
+    if ((init->flags & PROTOCOL_INIT_EXT) != 0 && holds(count, sizeof *init)) {
+        shim_frame.offered2 = init->flags2;
+    }
 }
 
-void shim_examine(char *frame, size_t count) {
-    shim_frame = (struct shim_frame){.end = frame + count};
+static void examine_setxattr(bool is_long, const void *body, size_t count) {
+    const struct protocol_setxattr_long_in *setting = body;
+    size_t before_name = is_long ? sizeof *setting : sizeof(struct protocol_setxattr_in);
+    if (!holds(count, before_name)) return;
+    shim_frame.xattr_name = (const char *)body + before_name;
+    shim_frame.drops_setgid = is_long && (setting->acl_flags & PROTOCOL_SETXATTR_ACL_KILL_SGID) != 0;
+}
+
+void shim_examine(const struct shim_session *session, char *frame, size_t count) {
+    shim_frame = (struct shim_frame){.end = frame + count, .xattr_name = frame + count};
     struct protocol_header *header = (void *)frame;
     const void *body = header + 1;
 
     switch (header->opcode) {
     case PROTOCOL_INIT:
-        note_init(body, count);
+        examine_init(body, count);
         break;
     case PROTOCOL_WRITE:
         shim_frame.drops_privileges =
@@ -116,7 +163,7 @@ void shim_examine(char *frame, size_t count) {
         }
         break;
     case PROTOCOL_SETXATTR:
-        shim_frame.xattr_name = (const char *)body + sizeof(struct protocol_setxattr_in);
+        examine_setxattr(session->extends_setxattr, body, count);
         break;
     case PROTOCOL_INTERRUPT:
         // No request of ours waits for anything, so none is worth interrupting: the kernel remembers ENOSYS.
@@ -138,13 +185,17 @@ static void amend(const struct shim_session *session, struct iovec *vectors, int
 #if FUSE_VERSION < FUSE_MAKE_VERSION(3, 17)
     if (!shim_frame.is_init || count != 2 || vectors[1].iov_len != sizeof(struct protocol_init_out)) return;
     struct protocol_init_out *answer = vectors[1].iov_base;
-    answer->flags |= shim_frame.offered & (PROTOCOL_HANDLE_KILLPRIV_V2 | PROTOCOL_PARALLEL_DIROPS);
+    uint32_t wanted = PROTOCOL_HANDLE_KILLPRIV_V2 | PROTOCOL_PARALLEL_DIROPS;
+    if (session->extends_setxattr) wanted |= PROTOCOL_SETXATTR_EXT;
+    // The kernel takes it from those alone who leave permissions to it, as we do.
+    answer->flags2 |= shim_frame.offered2 & PROTOCOL_ALLOW_IDMAP;
     if (session->passes_through && (shim_frame.offered2 & PROTOCOL_PASSTHROUGH) != 0) {
-        answer->flags |= PROTOCOL_INIT_EXT;
         answer->flags2 |= PROTOCOL_PASSTHROUGH;
         // A mount of ours may so still be the lower layer of an overlay.
         answer->max_stack_depth = 1;
     }
+    if (answer->flags2 != 0) wanted |= PROTOCOL_INIT_EXT;
+    answer->flags |= shim_frame.offered & wanted;
 #else
     (void)session;
     (void)vectors;

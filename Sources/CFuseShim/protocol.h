@@ -25,10 +25,14 @@ enum {
     PROTOCOL_PARALLEL_DIROPS = 1u << 18,
     /// INIT: a write, truncation or change of owner clears privileges in the filesystem, on demand.
     PROTOCOL_HANDLE_KILLPRIV_V2 = 1u << 28,
-    /// INIT: the second word of flags counts.
+    /// INIT: SETXATTR requests have the long form.
+    PROTOCOL_SETXATTR_EXT = 1u << 29,
+    /// INIT: there is a second word of flags.
     PROTOCOL_INIT_EXT = 1u << 30,
-    /// INIT, second word: files may be read, written and mapped through a backing file.
+    /// INIT, in the second word: files may be read, written and mapped through a backing file.
     PROTOCOL_PASSTHROUGH = 1u << 5,
+    /// INIT, in the second word: the mount may be mounted again with other user and group IDs.
+    PROTOCOL_ALLOW_IDMAP = 1u << 8,
     /// Replies to OPEN and CREATE.
     PROTOCOL_OPEN_PASSTHROUGH = 1u << 7,
     /// WRITE: clear setuid and setgid.
@@ -38,6 +42,8 @@ enum {
     /// SETATTR: mode, owner, group, size, the times, "now" for two of them. Without any, privileges are
     /// dropped.
     PROTOCOL_SETATTR_FIELDS = 0x3f | 1u << 7 | 1u << 8 | 1u << 10,
+    /// SETXATTR, in the long form: clear setgid.
+    PROTOCOL_SETXATTR_ACL_KILL_SGID = 1u << 0,
 };
 
 struct protocol_header {
@@ -56,9 +62,8 @@ struct protocol_init_in {
     uint32_t minor;
     uint32_t max_readahead;
     uint32_t flags;
-    /// From here on only where `flags` has PROTOCOL_INIT_EXT.
+    /// Missing before protocol 7.36.
     uint32_t flags2;
-    uint32_t unused[11];
 };
 
 struct protocol_init_out {
@@ -140,14 +145,21 @@ struct protocol_write_in {
     uint32_t padding;
 };
 
-/// The short form, which the kernel sends unless the long one was negotiated; we never negotiate it.
+/// The short form, which the kernel sends unless the long one was negotiated.
 struct protocol_setxattr_in {
     uint32_t size;
     uint32_t flags;
 };
 
+/// The long form, negotiated together with ACLs.
+struct protocol_setxattr_long_in {
+    uint32_t size;
+    uint32_t flags;
+    uint32_t acl_flags;
+    uint32_t padding;
+};
+
 _Static_assert(sizeof(struct protocol_header) == 40, "layout of the request header");
-_Static_assert(sizeof(struct protocol_init_in) == 64, "layout of the INIT request");
 _Static_assert(sizeof(struct protocol_init_out) == 64, "layout of the INIT reply");
 _Static_assert(sizeof(struct protocol_attributes) == 88, "layout of attributes");
 _Static_assert(sizeof(struct protocol_entry_out) == 128, "layout of an entry");

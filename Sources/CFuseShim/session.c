@@ -77,6 +77,7 @@ struct shim_session *shim_session_create(const struct shim_options *options, voi
     session->spin_microseconds = options->spin_microseconds;
     session->answers_open = options->answers_open || options->passes_through;
     session->passes_through = options->passes_through;
+    session->acl = options->acl;
     pthread_mutex_init(&session->lock, NULL);
     pthread_cond_init(&session->changed, NULL);
     session->threads = calloc(session->workers, sizeof *session->threads);
@@ -126,7 +127,7 @@ static uint64_t now_microseconds(void) {
 
 /// Serves one frame, and tells `shim_session_start` when it was INIT.
 static void serve_frame(struct shim_session *session, const struct fuse_buf *buffer) {
-    shim_examine(buffer->mem, buffer->size);
+    shim_examine(session, buffer->mem, buffer->size);
     bool is_init = shim_frame.is_init;
     fuse_session_process_buf(session->fuse, buffer);
     if (!is_init || fuse_session_exited(session->fuse)) return;

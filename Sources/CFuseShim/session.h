@@ -18,12 +18,15 @@ struct shim_session {
     unsigned spin_microseconds;
     bool answers_open;
     bool passes_through;
+    bool acl;
     /// Readable once the workers must end: it wakes those that block.
     int stop_fd;
 
     // Written while INIT is answered, before any other request.
     atomic_bool declines_open;
     atomic_bool declines_opendir;
+    /// SETXATTR requests have the long form.
+    atomic_bool extends_setxattr;
 
     atomic_bool stopping;
     /// Whether a thread looks for requests without blocking; at most one does.
@@ -50,10 +53,12 @@ struct shim_frame {
     /// It is INIT, and these are the flags the kernel offers.
     bool is_init;
     uint32_t offered;
-    /// Of the second word of flags.
+    /// The second word of them; 0 where there is none.
     uint32_t offered2;
-    /// The name in a SETXATTR request.
+    /// The name in a SETXATTR request; the frame's end where it has none.
     const char *xattr_name;
+    /// It sets an ACL, and setgid must go.
+    bool drops_setgid;
 };
 
 extern _Thread_local struct shim_frame shim_frame;
@@ -65,7 +70,7 @@ extern const struct fuse_lowlevel_ops shim_operations;
 void shim_negotiate(struct shim_session *session, struct fuse_conn_info *connection);
 
 /// Notes what `frame` says, and changes what this libfuse would not understand.
-void shim_examine(char *frame, size_t count);
+void shim_examine(const struct shim_session *session, char *frame, size_t count);
 
 /// Gives libfuse our own way to answer, where its version needs that. Returns 0 or a negative errno.
 int shim_install_hooks(struct shim_session *session, int fd);

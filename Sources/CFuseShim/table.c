@@ -169,7 +169,7 @@ static void forward_statfs(fuse_req_t request, fuse_ino_t node) {
 static void forward_setxattr(fuse_req_t request, fuse_ino_t node, const char *name, const char *value,
                              size_t count, int flags) {
 #if FUSE_VERSION < FUSE_MAKE_VERSION(3, 17)
-    // libfuse 3.13 and 3.14.0 look for the name 8 bytes too late.
+    // libfuse 3.13 and 3.14.0 look for the name behind the long form, whichever was negotiated.
     name = shim_frame.xattr_name;
     value = name + strlen(name) + 1;
 #endif
@@ -177,7 +177,7 @@ static void forward_setxattr(fuse_req_t request, fuse_ino_t node, const char *na
         fuse_reply_err(request, EIO);
         return;
     }
-    shim_on_setxattr(context_of(request), request, node, name, value, count, flags);
+    shim_on_setxattr(context_of(request), request, node, name, value, count, flags, shim_frame.drops_setgid);
 }
 
 static void forward_getxattr(fuse_req_t request, fuse_ino_t node, const char *name, size_t capacity) {
@@ -216,7 +216,8 @@ static void forward_copy_file_range(fuse_req_t request, fuse_ino_t source, off_t
 
 struct shim_caller shim_caller_of(fuse_req_t request) {
     const struct fuse_ctx *caller = fuse_req_ctx(request);
-    return (struct shim_caller){.user = caller->uid, .group = caller->gid, .process = caller->pid};
+    return (struct shim_caller){
+        .user = caller->uid, .group = caller->gid, .process = caller->pid, .umask = caller->umask};
 }
 
 size_t shim_pack_entry(fuse_req_t request, void *buffer, size_t capacity, const void *name, size_t count,

@@ -44,6 +44,8 @@ public struct Configuration: Sendable {
     public let rootGroup: UInt32
     public let name: String
     public let allowsOthers: Bool
+    /// Whether files have POSIX ACLs.
+    public let usesACL: Bool
     public let kernelOptions: [String]
     /// How long a stop waits for those who still use the mount.
     public let stopTimeoutMilliseconds: Int
@@ -72,6 +74,7 @@ public struct Configuration: Sendable {
         rootGroup = draft.group
         name = draft.name
         allowsOthers = draft.allowsOthers
+        usesACL = draft.usesACL
         kernelOptions = draft.kernelOptions
         stopTimeoutMilliseconds = draft.stopTimeoutMilliseconds
         memoryGuard = draft.memoryGuard
@@ -86,6 +89,7 @@ public struct Configuration: Sendable {
     ) -> TreeConfiguration {
         var tree = TreeConfiguration(
             limits: limits, storage: storage, rootMode: rootMode, rootOwner: rootOwner, rootGroup: rootGroup)
+        tree.usesACL = usesACL
         tree.memoryGuard = memoryGuard
         tree.tmpfs = tmpfs
         tree.largestLimitBytes = largestLimitBytes
@@ -107,6 +111,6 @@ public struct Configuration: Sendable {
             mountpoint: path, name: name, allowsOthers: allowsOthers, kernelOptions: kernelOptions,
             workers: Configuration.workers,
             spinMicroseconds: 50, answersOpen: openPolicy.answersOpen,
-            passesThrough: openPolicy.passesThrough, debug: false)
+            passesThrough: openPolicy.passesThrough, usesACL: usesACL, debug: false)
     }
 }

@@ -146,7 +146,10 @@ final class RunningMount: Sendable {
         // Where serving ended by itself the mount is still there, and dead.
         if isMounted { Self.detach(path) }
         guard failure != 0 else { return ExitStatus.success.rawValue }
-        let reason = "serving \(path) ended: \(Wording.of(Errno(rawValue: failure)))"
+        var reason = "serving \(path) ended: \(Wording.of(Errno(rawValue: failure)))"
+        if failure == EOPNOTSUPP, configuration.usesACL {
+            reason = "this kernel does not heed ACLs of FUSE filesystems (Linux 5.14 does): leave 'acl' out"
+        }
         if isReady.load(ordering: .relaxed) {
             log.error("\(reason)")
         } else {

@@ -17,6 +17,7 @@ struct Draft {
     private(set) var group: UInt32
     private(set) var name = "dmemfs"
     private(set) var allowsOthers: Bool
+    private(set) var usesACL = false
     private(set) var stopTimeoutMilliseconds = 20_000
     private(set) var memoryGuard = MemoryGuard.Policy()
     private var size = SizeArgument.percent(thousandths: 25_000)
@@ -92,6 +93,8 @@ struct Draft {
         case "nonempty": acceptsNonEmpty = true
         case "allow_other": allowsOthers = true
         case "private": allowsOthers = false
+        case "acl": usesACL = true
+        case "noacl": usesACL = false
         case "ro", "noexec": flags.insert(setting.name)
         case "nosuid", "nodev":
             flags.remove(String(setting.name.dropFirst(2)))

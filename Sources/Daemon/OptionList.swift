@@ -63,7 +63,7 @@ public enum OptionList {
         "io", "huge",
         "mode", "uid", "gid", "nonempty", "ro", "rw", "suid", "nosuid", "dev", "nodev", "exec", "noexec",
         "fsname",
-        "allow_other", "private", "stop_timeout", "memory_guard", "memory_guard_action",
+        "allow_other", "private", "acl", "noacl", "stop_timeout", "memory_guard", "memory_guard_action",
         "memory_guard_interval", "memory_guard_headroom", "keep_free",
     ]
 

@@ -52,16 +52,19 @@ func shim_on_statfs(_ context: UnsafeMutableRawPointer, _ request: fuse_req_t, _
 @c @implementation
 func shim_on_setxattr(
     _ context: UnsafeMutableRawPointer, _ request: fuse_req_t, _ node: UInt64, _ name: UnsafePointer<CChar>,
-    _ value: UnsafeRawPointer, _ count: Int, _ flags: Int32
+    _ value: UnsafeRawPointer, _ count: Int, _ flags: Int32, _ dropsSetgid: Bool
 ) {
     unsafe lendOperations(of: context) { operations in
         let reply = unsafe StatusReply(to: request)
         do throws(Errno) {
             let name = try unsafe attributeName(name)
             let value = unsafe UnsafeRawBufferPointer(start: value, count: count)
+            var setting = AttributeSetting(rawValue: flags)
+            guard setting.isSubset(of: [.create, .replace]) else { throw .invalidArgument }
+            if dropsSetgid { setting.insert(.droppingSetgid) }
             try operations.setExtendedAttribute(
                 unsafe name.bytes, of: NodeID(rawValue: node), to: unsafe value.bytes,
-                AttributeSetting(rawValue: flags), by: unsafe Caller(of: request))
+                setting, by: unsafe Caller(of: request))
             reply.done()
         } catch {
             reply.fail(error)

@@ -3,6 +3,7 @@
 
 import Basics
 import CFuseShim
+import Glibc
 
 @c @implementation
 func shim_on_lookup(
@@ -11,8 +12,16 @@ func shim_on_lookup(
     unsafe lendOperations(of: context) { operations in
         let reply = unsafe EntryReply(to: request)
         do throws(Errno) {
-            let name = try unsafe fileName(name)
-            let entry = try operations.lookup(unsafe name.bytes, in: NodeID(rawValue: parent))
+            let parent = NodeID(rawValue: parent)
+            let entry: Entry
+            if unsafe strcmp(name, ".") == 0 {
+                entry = try operations.revisit(parent)
+            } else if unsafe strcmp(name, "..") == 0 {
+                entry = try operations.parent(of: parent)
+            } else {
+                let name = try unsafe fileName(name)
+                entry = try operations.lookup(unsafe name.bytes, in: parent)
+            }
             operations.keep(entry, if: reply.found(entry))
         } catch {
             if error == .noSuchFileOrDirectory {

@@ -37,11 +37,16 @@ extension Timestamp {
     }
 }
 
+/// An ID alone tells a node from all others of this mount; this tells it from those of an earlier one, to
+/// which a file handle or an NFS client may still hold on.
+private let mountGeneration = UInt64(UInt32.random(in: 1...UInt32.max))
+
 extension fuse_entry_param {
     init(_ entry: Entry) {
         self.init()
         ino = entry.node.rawValue
-        generation = UInt64(entry.node.generation)
+        // The kernel has made the root itself, with generation 0.
+        generation = entry.node == .root ? 0 : mountGeneration
         attr = stat(entry.attributes)
         attr_timeout = cacheSeconds
         entry_timeout = cacheSeconds
@@ -68,7 +73,8 @@ extension OpenMode {
 extension Caller {
     init(of request: fuse_req_t) {
         let caller = unsafe shim_caller_of(request)
-        self.init(user: caller.user, group: caller.group, process: caller.process)
+        self.init(
+            user: caller.user, group: caller.group, process: caller.process, umask: caller.umask & 0o777)
     }
 }
 

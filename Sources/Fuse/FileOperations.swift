@@ -10,6 +10,14 @@ public protocol FileOperations: AnyObject, Sendable {
     /// Finds `name` in a directory. Throws `.noSuchFileOrDirectory`, `.notDirectory`.
     func lookup(_ name: RawSpan, in parent: NodeID) throws(Errno) -> Entry
 
+    /// Finds a node by its ID alone, as open_by_handle_at(2) does with an ID that the kernel may have
+    /// forgotten long ago. Throws `.staleNFSFileHandle` for one that is gone.
+    func revisit(_ node: NodeID) throws(Errno) -> Entry
+
+    /// Finds the directory that a directory is in; the root is in itself. Throws `.staleNFSFileHandle`,
+    /// `.notDirectory`.
+    func parent(of directory: NodeID) throws(Errno) -> Entry
+
     /// Lowers a node's lookup count. At zero, with no link left, the node is freed. Never fails.
     func forget(_ node: NodeID, count: UInt64)
 
@@ -21,8 +29,8 @@ public protocol FileOperations: AnyObject, Sendable {
     /// Lends the target of a symlink to `body`.
     func readLink(_ node: NodeID, _ body: (RawSpan) -> Void) throws(Errno)
 
-    /// Makes a file of any kind but directory and symlink; `mode` has type and permission bits, umask
-    /// applied.
+    /// Makes a file of any kind but directory and symlink; `mode` has type and permission bits. The umask, of
+    /// the caller, has been applied already where no ACLs were negotiated.
     func makeNode(
         _ name: RawSpan, in parent: NodeID, mode: UInt32, device: UInt32, by caller: Caller
     ) throws(Errno) -> Entry
@@ -99,6 +107,7 @@ public protocol FileOperations: AnyObject, Sendable {
 
     func statistics(of node: NodeID) throws(Errno) -> FilesystemStatistics
 
+    /// Sets an xattr. An ACL is one: with it the mode changes, and setgid goes where `setting` says so.
     func setExtendedAttribute(
         _ name: RawSpan, of node: NodeID, to value: RawSpan, _ setting: AttributeSetting, by caller: Caller
     ) throws(Errno)

@@ -21,13 +21,15 @@ public struct MountOptions: Sendable {
     /// Whether files may be opened with backing files, which the kernel then uses without asking. Demands
     /// what `Passthrough.probe` looks for.
     public var passesThrough: Bool
+    /// Whether the kernel is asked to heed POSIX ACLs.
+    public var usesACL: Bool
     /// Whether libfuse prints each request on stderr.
     public var debug: Bool
 
     public init(
         mountpoint: String, name: String = "dmemfs", allowsOthers: Bool = false, kernelOptions: [String] = [],
         workers: Int = MountOptions.defaultWorkers, spinMicroseconds: Int = 50, answersOpen: Bool = false,
-        passesThrough: Bool = false, debug: Bool = false
+        passesThrough: Bool = false, usesACL: Bool = false, debug: Bool = false
     ) {
         self.mountpoint = mountpoint
         self.name = name
@@ -37,6 +39,7 @@ public struct MountOptions: Sendable {
         self.spinMicroseconds = spinMicroseconds
         self.answersOpen = answersOpen
         self.passesThrough = passesThrough
+        self.usesACL = usesACL
         self.debug = debug
     }
 

@@ -48,7 +48,7 @@ final class SessionContext: Sendable {
                 var settings = unsafe shim_options(
                     name: name, kernel_options: kernelOptions, allows_others: options.allowsOthers,
                     answers_open: options.answersOpen, passes_through: options.passesThrough,
-                    debug: options.debug,
+                    acl: options.usesACL, debug: options.debug,
                     workers: UInt32(clamping: options.workers),
                     spin_microseconds: UInt32(clamping: options.spinMicroseconds))
                 return unsafe shim_session_create(&settings, opaque)
@@ -96,13 +96,28 @@ final class SessionContext: Sendable {
     /// Serves one request frame on this thread and returns the reply frame, empty where there was none.
     package func exchange(_ frame: [UInt8]) -> [UInt8] {
         // libfuse may look a little past the end for a name.
-        var request = frame + [UInt8](repeating: 0, count: 16)
+        var request = frame + [UInt8](repeating: 0, count: Self.roomBehindFrame)
         let capacity = Int(SHIM_LARGEST_REQUEST) + 4096
         return unsafe [UInt8](unsafeUninitializedCapacity: capacity) { reply, count in
-            count = unsafe request.withUnsafeMutableBytes { bytes in
-                guard let start = bytes.baseAddress, let room = reply.baseAddress else { return 0 }
-                return unsafe shim_session_exchange(session, start, frame.count, room, capacity)
-            }
+            count = unsafe exchange(&request, frame.count, UnsafeMutableRawBufferPointer(reply))
+        }
+    }
+
+    /// The same without allocating: serves the first `count` bytes of `request`, which are changed and have
+    /// at least 16 bytes behind them, puts the reply into `reply`, and returns its length.
+    package func exchange(_ request: inout [UInt8], _ count: Int, into reply: inout [UInt8]) -> Int {
+        precondition(count + Self.roomBehindFrame <= request.count, "no room behind the frame")
+        return unsafe reply.withUnsafeMutableBytes { unsafe exchange(&request, count, $0) }
+    }
+
+    private static let roomBehindFrame = 16
+
+    @unsafe private func exchange(
+        _ request: inout [UInt8], _ count: Int, _ reply: UnsafeMutableRawBufferPointer
+    ) -> Int {
+        unsafe request.withUnsafeMutableBytes { bytes in
+            guard let start = bytes.baseAddress, let room = reply.baseAddress else { return 0 }
+            return unsafe shim_session_exchange(session, start, count, room, reply.count)
         }
     }
 

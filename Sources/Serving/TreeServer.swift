@@ -32,6 +32,14 @@ public final class TreeServer: FileOperations {
         try tree.lookup(name, in: parent)
     }
 
+    public func revisit(_ node: NodeID) throws(Errno) -> Entry {
+        try tree.revisit(node)
+    }
+
+    public func parent(of directory: NodeID) throws(Errno) -> Entry {
+        try tree.parent(of: directory)
+    }
+
     public func forget(_ node: NodeID, count: UInt64) {
         tree.forget(node, count: count)
     }
@@ -182,7 +190,8 @@ public final class TreeServer: FileOperations {
     }
 
     public func statistics(of node: NodeID) throws(Errno) -> FilesystemStatistics {
-        try tree.statistics(of: node)
+        patience.settle()
+        return try tree.statistics(of: node)
     }
 
     public func setExtendedAttribute(

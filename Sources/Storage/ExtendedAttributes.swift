@@ -76,6 +76,16 @@ import Glibc
         reservation.commit(into: &charge, data: 0, metadata: growth)
     }
 
+    /// Puts a value of the same length in the place of the one that is there: needs nothing, and cannot fail.
+    public mutating func overwrite(_ name: RawSpan, with value: RawSpan, in memory: Memory) {
+        let place = find(name, memory).place
+        precondition(place != 0, "there is no such xattr")
+        let block = unsafe memory.address(ofBlock: place)
+        let valueBytes = unsafe Int(block.load(fromByteOffset: 8, as: UInt32.self))
+        precondition(valueBytes == value.byteCount, "the value has another length")
+        unsafe Self.store(value, at: block + Self.headerBytes + name.byteCount)
+    }
+
     /// Throws `.noData` where there is no such xattr.
     public mutating func remove(_ name: RawSpan, in memory: Memory, charge: inout Charge) throws(Errno) {
         let old = find(name, memory)

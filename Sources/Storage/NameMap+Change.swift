@@ -172,8 +172,10 @@ extension NameMap {
         }
         let joinLimit = BlockHeap.largestClassBytes * 3 / 4
         guard NameLeaf.leafBytes(leaf.entriesBytes) < BlockHeap.largestClassBytes / 3 else { return }
-        for leftPosition in [parent.position, parent.position - 1]
-        where leftPosition >= 0 && leftPosition + 1 < parent.node.count {
+        // With the neighbor behind it, then with the one before it.
+        for back in 0...1 {
+            let leftPosition = parent.position - back
+            guard leftPosition >= 0, leftPosition + 1 < parent.node.count else { continue }
             let left = NameLeaf(parent.node.child(at: leftPosition), memory)
             let right = NameLeaf(parent.node.child(at: leftPosition + 1), memory)
             guard NameLeaf.leafBytes(left.entriesBytes + right.entriesBytes) <= joinLimit else { continue }

@@ -142,7 +142,9 @@ import Glibc
     /// Closes the gaps between records.
     private func compact() {
         guard gapBytes > 0 else { return }
-        unsafe withUnsafeTemporaryAllocation(byteCount: capacity, alignment: 8) { copy in
+        // A temporary allocation as large as a leaf would be on the heap.
+        var copy = InlineArray<512, UInt64>(repeating: 0)
+        unsafe withUnsafeMutableBytes(of: &copy) { copy in
             unsafe copy.copyMemory(from: UnsafeRawBufferPointer(start: base, count: capacity))
             let source = unsafe copy.baseAddress.unsafelyUnwrapped
             let entries = count

@@ -64,9 +64,27 @@ extension PagedContents {
         _ range: Range<Int>, in memory: Memory, _ body: (borrowing Segments) -> Void
     ) -> ClosedRange<Int>? {
         var holes: ClosedRange<Int>?
-        // A page may give two segments, its bytes and the zeros behind a fragment.
-        let most = range.count / PageArena.pageBytes + 4
-        unsafe withUnsafeTemporaryAllocation(of: iovec.self, capacity: most) { vectors in
+        if !lend(range, upTo: PagedContents.fewSegments, &holes, memory, body) {
+            // A page may give two segments, its bytes and the zeros behind a fragment.
+            let most = range.count / PageArena.pageBytes + 4
+            let fits = lend(range, upTo: most, &holes, memory, body)
+            precondition(fits, "a range has more segments than pages")
+        }
+        return holes
+    }
+
+    /// How many segments nearly every read makes do with: their list, of 1 KiB, is on the stack, where a
+    /// longer one may need the heap.
+    private static let fewSegments = 64
+
+    /// Lends the bytes of `range` to `body`, and returns whether so many segments hold them: if not, `body`
+    /// has not been called.
+    private func lend(
+        _ range: Range<Int>, upTo capacity: Int, _ holes: inout ClosedRange<Int>?, _ memory: Memory,
+        _ body: (borrowing Segments) -> Void
+    ) -> Bool {
+        holes = nil
+        return unsafe withUnsafeTemporaryAllocation(of: iovec.self, capacity: capacity) { vectors in
             var used = 0
             var offset = range.lowerBound
             while offset < range.upperBound {
@@ -82,18 +100,19 @@ extension PagedContents {
                 } else {
                     holes = (holes?.lowerBound ?? index)...index
                 }
-                unsafe PagedContents.append(piece, to: vectors, &used, memory)
+                guard unsafe PagedContents.append(piece, to: vectors, &used, memory) else { return false }
                 unsafe offset += piece.iov_len
             }
             let filled = unsafe UnsafeBufferPointer(rebasing: vectors[..<used])
             body(unsafe Segments(filled, byteCount: range.count))
+            return true
         }
-        return holes
     }
 
+    /// Adds a piece to the last segment, or as one of its own; false where there is no room for that.
     private static func append(
         _ piece: iovec, to vectors: UnsafeMutableBufferPointer<iovec>, _ count: inout Int, _ memory: Memory
-    ) {
+    ) -> Bool {
         if count > 0 {
             let last = unsafe vectors[count - 1]
             let areAdjacent = unsafe last.iov_base + last.iov_len == piece.iov_base
@@ -101,11 +120,13 @@ extension PagedContents {
             let areZeros = unsafe last.iov_base == memory.zeroAddress && piece.iov_base == memory.zeroAddress
             if unsafe areAdjacent || (areZeros && last.iov_len + piece.iov_len <= Memory.zeroBytes) {
                 unsafe vectors[count - 1].iov_len += piece.iov_len
-                return
+                return true
             }
         }
+        guard count < vectors.count else { return false }
         unsafe (vectors.baseAddress.unsafelyUnwrapped + count).initialize(to: piece)
         count += 1
+        return true
     }
 
     /// Where the first data, or the first hole, at or behind `offset` begins, in a file of `size` bytes.

@@ -28,18 +28,20 @@ extension PagedContents {
     ) throws(Errno) {
         let first = range.lowerBound / PageArena.pageBytes
         let last = (range.upperBound - 1) / PageArena.pageBytes
-        // More pages than the limit has can be refused without looking for each.
-        guard last - first - Int(pageCount) <= charge.ledger.limitBytes / PageArena.pageBytes else {
+        // More pages than the limit has can be refused without looking for each. Overwriting asks no ledger.
+        if last - first > Int(pageCount),
+            last - first - Int(pageCount) > charge.ledger.limitBytes / PageArena.pageBytes
+        {
             _ = try charge.ledger.reserve(charge.ledger.limitBytes + 1)
             throw .noSpace
         }
         let growth = growth(first: first, last: last, end: range.upperBound, size: size, memory)
-        let before = cost(in: memory)
-        let after = cost(after: growth, isSequential: isSequential && !promoting, memory)
         if growth.dataPages + growth.nodePages + growth.rootBytes + growth.fragmentBytes == 0 {
             if promoting { promote(in: memory, charge: &charge) }
             return
         }
+        let before = cost(in: memory)
+        let after = cost(after: growth, isSequential: isSequential && !promoting, memory)
         let reservation = try charge.ledger.reserve(max(0, after.total - before.total))
         var pages = try memory.takePages(growth.dataPages + growth.nodePages)
         var newRoot = SpareBlock(0, of: memory)

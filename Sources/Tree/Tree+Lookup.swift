@@ -13,6 +13,22 @@ extension Tree {
         }
     }
 
+    /// Finds a node by its ID, and raises its lookup count.
+    public func revisit(_ node: NodeID) throws(Errno) -> Entry {
+        try namespace.withLock { (allocation) throws(Errno) in try entry(for: node, allocation) }
+    }
+
+    /// Finds the directory that a directory is in, and raises its lookup count. The root is in itself.
+    public func parent(of directory: NodeID) throws(Errno) -> Entry {
+        try namespace.withLock { (allocation) throws(Errno) in
+            let parent = try table.withNamesHeld(directory, allocation) { (state) throws(Errno) in
+                state.parent
+            }
+            guard let parent else { throw .notDirectory }
+            return try entry(for: parent, allocation)
+        }
+    }
+
     /// Throws `.noSuchFileOrDirectory`, `.notDirectory`.
     func find(
         _ name: RawSpan, in parent: NodeID, _ allocation: borrowing InodeTable.Allocation
@@ -71,7 +87,10 @@ extension Tree {
         try change(node) { (state) throws(Errno) in
             state.observe(in: memory)
             if let size = changes.size { try resize(&state, to: size, now) }
-            if let mode = changes.mode { state.mode = state.mode & ~0o7777 | mode & 0o7777 }
+            if let mode = changes.mode {
+                state.mode = state.mode & ~0o7777 | mode & 0o7777
+                if configuration.usesACL { state.bringACLInLine(in: memory) }
+            }
             if changes.owner != nil || changes.group != nil {
                 if let owner = changes.owner { state.owner = owner }
                 if let group = changes.group { state.group = group }

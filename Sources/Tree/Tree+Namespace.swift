@@ -60,7 +60,7 @@ extension Tree {
     public func makeTemporary(in parent: NodeID, mode: UInt32, by caller: Caller) throws(Errno) -> Entry {
         let mode = FileKind.regular.rawValue | mode & 0o7777
         return try namespace.withLock { (allocation) throws(Errno) in
-            let place = try place(in: parent)
+            let place = try place(in: parent, orRemoved: true)
             let node = try [].withRawSpan { (target) throws(Errno) in
                 try makeInode(
                     NewNode(mode: mode, caller: caller, isOpened: true), in: place, target, &allocation)
@@ -81,11 +81,12 @@ extension Tree {
         var group: UInt32?
     }
 
-    /// Throws `.notDirectory`, and `.noSuchFileOrDirectory` for a directory that has been removed.
-    func place(in parent: NodeID) throws(Errno) -> Place {
+    /// Throws `.notDirectory`, and `.noSuchFileOrDirectory` for a directory that has been removed, unless
+    /// that does.
+    func place(in parent: NodeID, orRemoved: Bool = false) throws(Errno) -> Place {
         try table.withState(parent) { (state) throws(Errno) in
             guard state.kind == .directory else { throw .notDirectory }
-            guard state.links > 0 else { throw .noSuchFileOrDirectory }
+            guard state.links > 0 || orRemoved else { throw .noSuchFileOrDirectory }
             let group = state.mode & 0o2000 != 0 ? state.group : nil
             return Place(directory: parent, ledger: state.charge.ledger, group: group)
         }
@@ -118,6 +119,7 @@ extension Tree {
         _ new: NewNode, in place: Place, _ target: RawSpan, _ allocation: inout InodeTable.Allocation
     ) throws(Errno) -> NodeID {
         let nodes = try budget.reserve()
+        let inheritance = try inheritance(of: new, in: place.directory)
         let kind = FileKind(mode: new.mode) ?? .regular
         let contents = FileContents(in: memory, opened: kind == .regular && new.isOpened)
         let targetCost = kind == .symlink ? StoredBytes.cost(target.byteCount) : 0
@@ -135,10 +137,18 @@ extension Tree {
         reservation.commit(into: &charge, data: 0, metadata: cost)
         let now = Timestamp32(configuration.clock.now())
         let inheritsSetgid: UInt32 = kind == .directory && place.group != nil ? 0o2000 : 0
-        let state = Inode.State(
+        var state = Inode.State(
             links: kind == .directory ? 2 : 1, size: Int64(target.byteCount), body: body,
-            mode: new.mode | inheritsSetgid, owner: new.caller.user, group: place.group ?? new.caller.group,
+            mode: inheritance.mode | inheritsSetgid, owner: new.caller.user,
+            group: place.group ?? new.caller.group,
             accessed: now, modified: now, changed: now, charge: charge)
+        do throws(Errno) {
+            if let list = inheritance.access { try state.store(list, as: .access, in: memory) }
+            if let list = inheritance.inherited { try state.store(list, as: .inherited, in: memory) }
+        } catch {
+            state.free(in: memory)
+            throw error
+        }
         let node = try table.add(state, memory, &allocation)
         nodes.commit()
         return node

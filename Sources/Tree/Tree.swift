@@ -13,6 +13,8 @@ public struct TreeConfiguration: Sendable {
     public var rootOwner: UInt32
     public var rootGroup: UInt32
     public var clock: Clock
+    /// Whether nodes have POSIX ACLs.
+    public var usesACL = false
     /// nil: nothing but the limits refuses.
     public var memoryGuard: MemoryGuard?
     /// Where the bytes of files lie; nil: in the memory of this process.
@@ -59,9 +61,9 @@ public final class Tree: Sendable {
     let orphanBytes = Atomic<Int>(0)
     /// What the limit may be raised to, in bytes: there are addresses for so much.
     private let largestLimitBytes: Int
-    private let ended = Atomic<Int>(0)
-    /// Nodes whose memory is being given back.
+    /// Nodes that are out of the table, and whose memory is not yet given back.
     private let ending = Atomic<Int>(0)
+    private let ended = Atomic<Int>(0)
 
     /// The longest that a file can be: the kernel's own bound for offsets.
     static let largestFileBytes = Int64.max
@@ -185,8 +187,19 @@ public final class Tree: Sendable {
         let freeNodes = usage.maxNodes.map { max(0, $0 - usage.nodes) } ?? unused / (InodeTable.slotCost + 64)
         return FilesystemStatistics(
             blockBytes: 4096, blocks: UInt64(usage.limitBytes / 4096), freeBlocks: UInt64(unused / 4096),
-            availableBlocks: UInt64(free / 4096), nodes: UInt64(usage.nodes + freeNodes),
+            availableBlocks: UInt64(largestFileBytes(in: free) / 4096),
+            nodes: UInt64(usage.nodes + freeNodes),
             freeNodes: UInt64(freeNodes))
+    }
+
+    /// How long a new file may be so that it fits into `bytes` with its index, its node and its name.
+    private func largestFileBytes(in bytes: Int) -> Int {
+        if memory.tmpfs != nil { return max(0, bytes - PrivateTmpfs.fileCost - InodeTable.slotCost - 64) }
+        // For each 64 KiB 16 entries of an index, and a few for the levels above; and of each level a page
+        // that is not full.
+        let indexBytes = max(configuration.storage.chunkOverheadBytes, 72)
+        let left = max(0, bytes - 5 * 4096)
+        return left - left / ((64 << 10) + indexBytes) * indexBytes - min(left, indexBytes)
     }
 
     /// Has the memory guard look where its last look is an interval old, so that what it says is of now.
@@ -245,25 +258,35 @@ public final class Tree: Sendable {
     /// Ends an inode that was taken out of the table. Outside of the namespace's lock: a large file takes a
     /// while.
     func end(_ inode: consuming Inode?) {
-        guard var inode else { return }
-        ending.wrappingAdd(1, ordering: .relaxed)
-        defer { ending.wrappingSubtract(1, ordering: .releasing) }
-        if inode.state.links == 0 {
-            orphanBytes.wrappingSubtract(inode.state.charge.bytes, ordering: .relaxed)
+        guard let inode else { return }
+        guard inode.state.links == 0 else {
+            // It was made by what then was refused, and has never been seen: nobody waits for it.
+            free(inode)
+            return budget.giveBack()
         }
-        inode.state.free(in: memory)
+        ending.wrappingAdd(1, ordering: .relaxed)
+        // It counts as there until its bytes are free: whoever needs them waits for that.
+        let orphaned = inode.state.charge.bytes
+        free(inode)
+        orphanBytes.wrappingSubtract(orphaned, ordering: .relaxed)
         budget.giveBack()
         ended.wrappingAdd(1, ordering: .releasing)
+        ending.wrappingSubtract(1, ordering: .releasing)
     }
 
-    /// How many nodes have ended since the start.
+    /// Its charge ends with it.
+    private func free(_ inode: consuming Inode) {
+        inode.state.free(in: memory)
+    }
+
+    /// Whether a thread is giving the memory of such a node back at this moment.
+    public var isEndingNodes: Bool { ending.load(ordering: .acquiring) > 0 }
+
+    /// How many nodes that had lost their names have ended since the start.
     public var endedNodes: Int { ended.load(ordering: .acquiring) }
 
-    /// Whether a node ends at this moment.
-    public var isEnding: Bool { ending.load(ordering: .acquiring) > 0 }
-
-    /// Whether there are nodes without a name, which end when the kernel forgets them, or are ending.
-    public var hasOrphans: Bool { isEnding || orphanBytes.load(ordering: .relaxed) > 0 }
+    /// Whether there are nodes without a name, which end when the kernel forgets them.
+    public var hasOrphans: Bool { orphanBytes.load(ordering: .relaxed) > 0 }
 
     /// Whether `error` may be one of the limits' refusals.
     public func isRefusal(_ error: Errno) -> Bool {

@@ -1,8 +1,10 @@
 import ArgumentParser
 
-/// Measures parts of dmemfs without a mount; one measurement a file. Meant for a release build.
+/// Measures dmemfs. Meant for a release build.
 @main
 struct Main: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "dmemfs-bench", abstract: "Measure parts of dmemfs.", subcommands: [GuardCost.self])
+        commandName: "dmemfs-bench", abstract: "Measure dmemfs, beside tmpfs and by itself.",
+        subcommands: [Everything.self, Mounts.self, Operations.self, Growth.self, GuardCost.self],
+        defaultSubcommand: Everything.self)
 }

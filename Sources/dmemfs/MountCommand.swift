@@ -57,6 +57,9 @@ struct MountCommand: ParsableCommand {
     @Option(help: "How much freed memory to keep for the next file, for speed. (default: 8M)")
     var keepFree: String?
 
+    @Flag(help: "Keep and heed POSIX ACLs; costs requests for each directory that changes.")
+    var acl = false
+
     @Flag(help: "Make the directory if it is missing.")
     var mkdir = false
 
@@ -77,11 +80,13 @@ struct MountCommand: ParsableCommand {
             ("memory_guard_action", memoryGuardAction), ("memory_guard_interval", memoryGuardInterval),
             ("memory_guard_headroom", memoryGuardHeadroom), ("keep_free", keepFree),
         ]
-        return values.compactMap { name, value in
-            guard let value else { return nil }
-            let spelling = "--" + name.replacing("_", with: "-")
-            return Setting(name: name, value: value, spelling: spelling)
-        }
+        let words = acl ? [Setting(name: "acl", value: nil, spelling: "--acl")] : []
+        return words
+            + values.compactMap { name, value in
+                guard let value else { return nil }
+                let spelling = "--" + name.replacing("_", with: "-")
+                return Setting(name: name, value: value, spelling: spelling)
+            }
     }
 
     func run() throws {

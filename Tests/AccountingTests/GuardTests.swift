@@ -139,6 +139,7 @@ struct GuardTests {
         #expect(held.bytes == 50 * mebibyte)
     }
 
+    /// Rule: limits.guard
     @Test("an operation that needs nothing is never asked about")
     func nothing() throws {
         let (ledger, _) = ledger()

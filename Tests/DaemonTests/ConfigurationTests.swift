@@ -46,6 +46,8 @@ struct ConfigurationTests {
         #expect(made.rootMode == 0o750 && made.rootOwner == 5 && made.rootGroup == 6)
         #expect(made.acceptsNonEmpty && !made.allowsOthers && made.name == "a,b=c")
         #expect(made.kernelOptions == ["dev", "noexec", "ro", "suid"])
+        #expect(try configuration("acl").usesACL && configuration("noacl,acl").usesACL)
+        #expect(try !configuration().usesACL && !configuration("acl,noacl").usesACL)
         #expect(try configuration("suid,nosuid,ro,rw").kernelOptions == ["nodev", "nosuid"])
     }
 

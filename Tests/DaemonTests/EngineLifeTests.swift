@@ -6,6 +6,7 @@ import Testing
 /// What becomes of an engine's mount when its daemon is killed: as of any other, but that open files live on.
 @Suite("the end of a mount in each engine", .enabled(if: Program.canMount, "\(Program.mountSkip)"))
 struct EngineLifeTests {
+    /// Rule: engines.killed
     @Test(
         "after kill -9 what is open can still be used, and the next mount clears the dead one",
         arguments: ["strict", "passthrough"])

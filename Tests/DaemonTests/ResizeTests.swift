@@ -189,6 +189,7 @@ struct ProgramGuardTests {
         #expect(mount.err.contains("files may not grow (ENOSPC)"), "\(mount.err)")
     }
 
+    /// Rule: limits.guard
     @Test("real cgroups: a job that is refused lives, and the daemon is never killed")
     func cgroups() throws {
         let folder = Folder.make()

@@ -153,6 +153,15 @@ struct LoopbackDataTests {
         #expect(operations.lastCall == "removeExtendedAttribute 3 user.a 1000:1000:4242")
     }
 
+    @Test("SETXATTR in the long form has its name in its place, and says when setgid must go")
+    func longSetting() throws {
+        let loopback = try Loopback.initialized(serving: operations, usesACL: true)
+        #expect(loopback.longSetxattr("user.a", of: 3, to: Array("v".utf8), extra: 0).error == 0)
+        #expect(operations.lastCall == "setExtendedAttribute 3 user.a v 0 1000:1000:4242")
+        #expect(loopback.longSetxattr("user.a", of: 3, to: Array("v".utf8), extra: 1).error == 0)
+        #expect(operations.lastCall == "setExtendedAttribute 3 user.a v 65536 1000:1000:4242")
+    }
+
     @Test("statfs has every figure in its place")
     func statistics() {
         let payload = loopback.statfs(1).payload

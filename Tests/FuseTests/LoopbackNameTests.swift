@@ -34,8 +34,19 @@ struct LoopbackNameTests {
 
     @Test("neither empty, nor dots, nor a path", arguments: ["", ".", "..", "a/b", "/a"])
     func shape(_ name: String) {
-        #expect(answers(for: name).allSatisfy { $0.error == EINVAL })
-        #expect(operations.calls.isEmpty)
+        // A lookup of dots is a question of its own.
+        let answers = answers(for: name).dropFirst(name.hasPrefix(".") ? 1 : 0)
+        #expect(answers.allSatisfy { $0.error == EINVAL })
+        #expect(operations.calls.allSatisfy { !$0.hasPrefix("lookup") && !$0.hasPrefix("make") })
+    }
+
+    @Test("a lookup of a dot finds the node itself, of two the directory that it is in")
+    func dots() {
+        #expect(loopback.lookup(".", in: 9).entry.node == NodeID(index: 7, number: 10).rawValue)
+        #expect(loopback.lookup("..", in: 8).error == 0)
+        #expect(operations.calls == ["revisit 9", "parent 8"])
+        operations.answer { $0.failure = .staleNFSFileHandle }
+        #expect(loopback.lookup(".", in: 9).error == ESTALE)
     }
 
     @Test("dots inside a name, and bytes that are not UTF-8, are ordinary")

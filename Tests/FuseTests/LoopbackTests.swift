@@ -21,15 +21,16 @@ struct LoopbackTests {
         #expect(
             accepted.isSuperset(of: [
                 .asyncRead, .readdirplus, .readdirplusAuto, .parallelDirectories, .maxPages, .cacheSymlinks,
-                .killPrivilegesV2,
+                .killPrivilegesV2, .exportSupport, .extended,
             ]))
         #expect(
             accepted.isDisjoint(with: [
-                .atomicTruncate, .autoInvalidate, .writebackCache, .posixACL, .exportSupport, .dontMask,
+                .atomicTruncate, .autoInvalidate, .writebackCache, .posixACL, .asyncDirectIO, .dontMask,
             ]))
         #expect(answer.payload.get(UInt32.self, at: 8) == 128 * 1024, "all the read-ahead that is offered")
         #expect(answer.payload.get(UInt32.self, at: 20) == 1 << 20, "the largest write")
         #expect(answer.payload.get(UInt16.self, at: 28) == 256, "the most pages")
+        #expect(answer.payload.get(UInt32.self, at: 32) == 1 << 8, "binds with other IDs")
     }
 
     @Test("INIT accepts no feature that is not offered")
@@ -38,6 +39,24 @@ struct LoopbackTests {
         let accepted = InitFlags(rawValue: answer.payload.get(UInt32.self, at: 12))
         #expect(accepted.isDisjoint(with: [.killPrivilegesV2, .readdirplus, .cacheSymlinks, .extended]))
         #expect(accepted.contains(.asyncRead))
+        #expect(answer.payload.get(UInt32.self, at: 32) == 0)
+    }
+
+    @Test("with ACLs INIT accepts the three features that they need together")
+    func negotiatesACL() throws {
+        let answer = try Loopback(serving: operations, usesACL: true).initialize()
+        let accepted = InitFlags(rawValue: answer.payload.get(UInt32.self, at: 12))
+        #expect(accepted.isSuperset(of: [.posixACL, .dontMask, .extendedSetxattr]))
+    }
+
+    @Test(
+        "with ACLs INIT accepts none of the three where one is missing",
+        arguments: [InitFlags.posixACL, .dontMask, .extendedSetxattr])
+    func negotiatesNoACL(missing: InitFlags) throws {
+        let offered = InitFlags.all.subtracting(missing)
+        let answer = try Loopback(serving: operations, usesACL: true).initialize(offering: offered)
+        let accepted = InitFlags(rawValue: answer.payload.get(UInt32.self, at: 12))
+        #expect(accepted.isDisjoint(with: [.posixACL, .dontMask, .extendedSetxattr]))
     }
 
     @Test("an entry is laid out with every field in its place, for the cache to keep")
@@ -48,7 +67,7 @@ struct LoopbackTests {
         #expect(answer.payload.count == 128)
         let entry = answer.entry
         #expect(entry.node == NodeID(index: 7, number: 10).rawValue)
-        #expect(entry.generation == 9)
+        #expect(entry.generation != 0 && entry.generation == loopback.mkdir("d").entry.generation)
         #expect(entry.entryTimeout == 86400)
         #expect(entry.attributeTimeout == 86400)
         expectCanned(entry.attributes)
@@ -175,7 +194,7 @@ struct LoopbackTests {
     @Test("with backing files INIT asks for passthrough, and each answer names the file behind")
     func passthrough() throws {
         let loopback = try Loopback(serving: operations, passesThrough: true)
-        let answer = loopback.initialize(extended: [1 << 5])
+        let answer = loopback.initialize(extended: 1 << 5)
         #expect(answer.payload.get(UInt32.self, at: 12) & 1 << 30 != 0, "FUSE_INIT_EXT")
         #expect(answer.payload.get(UInt32.self, at: 32) == 1 << 5, "FUSE_PASSTHROUGH")
         #expect(answer.payload.get(UInt32.self, at: 36) == 1, "max_stack_depth")
@@ -199,7 +218,7 @@ struct LoopbackTests {
     @Test("a kernel that does not offer passthrough is not asked for it")
     func noPassthrough() throws {
         let loopback = try Loopback(serving: operations, passesThrough: true)
-        let answer = loopback.initialize(extended: [])
+        let answer = loopback.initialize(extended: .max & ~(1 << 5))
         #expect(answer.payload.get(UInt32.self, at: 32) & 1 << 5 == 0, "FUSE_PASSTHROUGH")
         #expect(answer.payload.get(UInt32.self, at: 36) == 0, "max_stack_depth")
     }

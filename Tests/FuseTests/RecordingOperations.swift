@@ -81,6 +81,14 @@ final class RecordingOperations: FileOperations {
         try noteEntry("lookup \(parent.rawValue) \(text(name))")
     }
 
+    func revisit(_ node: NodeID) throws(Errno) -> Entry {
+        try noteEntry("revisit \(node.rawValue)")
+    }
+
+    func parent(of directory: NodeID) throws(Errno) -> Entry {
+        try noteEntry("parent \(directory.rawValue)")
+    }
+
     func forget(_ node: NodeID, count: UInt64) {
         state.withLock { state in
             state.calls.append("forget \(node.rawValue) \(count)")

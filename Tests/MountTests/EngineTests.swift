@@ -30,6 +30,7 @@ struct EngineTests {
         }
     }
 
+    /// Rule: strict.whole
     @Test("strict takes each request whole or not at all, to the last page, and overwrites when full")
     func allOrNothing() throws {
         try MountFixture.use(["--size", "8M", "--io", "strict"]) { mount in
@@ -83,6 +84,7 @@ struct EngineTests {
         }
     }
 
+    /// Rule: strict.whole
     @Test("strict refuses in exactly the order of requests when many threads write", arguments: [4])
     func manyWriters(count: Int) throws {
         try MountFixture.use(["--size", "8M", "--io", "strict"]) { mount in
@@ -111,6 +113,7 @@ struct EngineTests {
         }
     }
 
+    /// Rule: engines.both, engines.mapping
     @Test(
         "bytes and metadata stay within the limit whoever stores them", arguments: MountFixture.kernelEngines)
     func usage(engine: String) throws {
@@ -157,6 +160,7 @@ struct EngineTests {
         }
     }
 
+    /// Rule: engines.mapping
     @Test(
         "a store through a mapping of a full mount is SIGBUS, as on tmpfs",
         arguments: MountFixture.kernelEngines)
@@ -175,6 +179,7 @@ struct EngineTests {
         }
     }
 
+    /// Rule: engines.opening
     @Test(
         "on a full mount an empty file can be read, and removing makes room",
         arguments: MountFixture.kernelEngines)
@@ -214,6 +219,7 @@ struct EngineTests {
     /// More than the daemon may have descriptors.
     private static let openFiles = 25_000
 
+    /// Rule: engines.many
     @Test("more files are open than there are descriptors", arguments: MountFixture.kernelEngines)
     func manyOpenFiles(engine: String) throws {
         try MountFixture.use(["--size", "1G", "--io", engine]) { mount in
@@ -240,6 +246,7 @@ struct EngineTests {
         }
     }
 
+    /// Rule: engines.observed
     @Test(
         "a handle, a mapping and a reader see one file, whichever came first",
         arguments: MountFixture.kernelEngines)

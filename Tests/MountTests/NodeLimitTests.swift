@@ -14,6 +14,7 @@ struct NodeLimitTests {
         }
     }
 
+    /// Rule: limits.nodes
     @Test(
         "the node that is one too many fails with EMFILE, and one less makes room",
         arguments: MountFixture.engines)
@@ -62,6 +63,7 @@ struct NodeLimitTests {
         }
     }
 
+    /// Rule: limits.nodes
     @Test("the node limit's errno can be chosen")
     func otherErrno() throws {
         try MountFixture.use(["--size", "16M", "--max-nodes", "10", "--node-limit-errno", "ENOSPC"]) {
@@ -74,6 +76,7 @@ struct NodeLimitTests {
         }
     }
 
+    /// Rule: limits.failed
     @Test("a thousand refused creates cost nothing")
     func refusedCreates() throws {
         try MountFixture.use(["--size", "16M", "--max-nodes", "10"]) { mount in
@@ -87,6 +90,7 @@ struct NodeLimitTests {
         }
     }
 
+    /// Rule: limits.storage
     @Test("sequential storage takes appends, and refuses the rest without a change")
     func sequential() throws {
         try MountFixture.use(["--size", "16M", "--storage", "sequential"]) { mount in

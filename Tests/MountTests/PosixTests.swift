@@ -10,13 +10,18 @@ struct PosixTests {
         let place = try PlainDirectory()
         defer { place.remove() }
         report(PosixCases.all, below: place.path)
+        if place.takesAccessLists {
+            report(PosixCases.accessLists, below: place.path)
+        } else {
+            print("SKIPPED: the ACL cases on tmpfs, which this kernel has none for")
+        }
     }
 
     @Test("a violated case says where and what, and a broken one does not pass")
     func violationsAreSeen() throws {
         let place = try PlainDirectory()
         defer { place.remove() }
-        let wrong = PosixCase("wrong on purpose") { s in
+        let wrong = PosixCase("none", "wrong on purpose") { s in
             s.equal(1, 2, "numbers")
             s.fails(ENOENT) { try Kernel.mkdir(s["d"]) }
             s.fails(ENOENT) { try Kernel.mkdir(s["d"]) }
@@ -30,12 +35,13 @@ struct PosixTests {
 
     @Test(
         "every case passes on a mount", .enabled(if: MountFixture.canMount, "/dev/fuse cannot be opened"),
-        arguments: [["--storage", "auto"], ["--storage", "random_access"]]
+        arguments: [["--storage", "auto"], ["--storage", "random_access"], ["--acl"]]
             + MountFixture.kernelEngines.map { ["--io", $0] })
     func mounted(options: [String]) throws {
         try MountFixture.use(["--size", "1G"] + options) { mount in
             let start = try mount.usedBytes()
-            report(PosixCases.all + PosixCases.beyondTmpfs, below: mount.path)
+            let lists = options.contains("--acl") ? PosixCases.accessLists : []
+            report(PosixCases.all + PosixCases.beyondTmpfs + lists, below: mount.path)
             let left = try mount.settledUsage(start)
             #expect(left == start, "everything was removed")
         }
@@ -48,7 +54,7 @@ struct PosixTests {
             let violations = item.run(below: place, index: index)
             if violations.isEmpty { continue }
             let shown = violations.prefix(6).joined(separator: "\n    ")
-            Issue.record("\(item.name): \(violations.count) violations\n    \(shown)")
+            Issue.record("\(item): \(violations.count) violations\n    \(shown)")
         }
     }
 }

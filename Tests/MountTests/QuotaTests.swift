@@ -9,6 +9,7 @@ import Testing
 struct QuotaTests {
     private let mebibyte = 1 << 20
 
+    /// Rule: limits.bytes
     @Test(
         "filling ends with ENOSPC, never above the limit, and overwriting works when full",
         arguments: MountFixture.ledgerEngines)
@@ -55,6 +56,7 @@ struct QuotaTests {
         }
     }
 
+    /// Rule: limits.threads
     @Test(
         "many threads that fill a mount leave each file whole, empty or absent",
         arguments: MountFixture.ledgerEngines)
@@ -92,6 +94,7 @@ struct QuotaTests {
         }
     }
 
+    /// Rule: fallocate.whole, limits.failed
     @Test("a refused write leaves the file as it was", arguments: MountFixture.ledgerEngines)
     func refusedWrite(engine: String) throws {
         try MountFixture.use(["--size", "8M", "--io", engine]) { mount in
@@ -136,6 +139,7 @@ struct QuotaTests {
         }
     }
 
+    /// Rule: nameless.freed
     @Test("an unlinked open file is charged until it is closed", arguments: MountFixture.engines)
     func unlinkedIsCharged(engine: String) throws {
         try MountFixture.use(["--size", "16M", "--io", engine]) { mount in
@@ -155,6 +159,25 @@ struct QuotaTests {
         }
     }
 
+    /// Rule: nameless.freed
+    @Test("what a large file held is there for the next one as soon as it has been removed")
+    func replacingLarge() throws {
+        try MountFixture.use(["--size", "600M"]) { mount in
+            let file = mount.path / "f"
+            let empty = try Kernel.statvfs(mount.path).f_bfree
+            for round in 0..<6 {
+                let fd = try Kernel.open(file, O_RDWR | O_CREAT)
+                try Kernel.fallocate(fd, 0, 0, 400 * mebibyte)
+                try Kernel.close(fd)
+                try Kernel.unlink(file)
+                if round % 2 == 1 { #expect(try Kernel.statvfs(mount.path).f_bfree == empty) }
+            }
+            let status = try mount.status()
+            #expect(try status.refusals("bytes") == 0, "nobody has seen one")
+        }
+    }
+
+    /// Rule: xattrs.charged
     @Test("xattrs, symlinks and names cannot escape the limit", arguments: MountFixture.engines)
     func metadataIsBounded(engine: String) throws {
         try MountFixture.use(["--size", "4M", "--io", engine]) { mount in
@@ -188,6 +211,7 @@ struct QuotaTests {
         }
     }
 
+    /// Rule: mapping.late
     @Test(
         "a store into a mapping of a full mount fails somewhere, and the mount lives on",
         arguments: MountFixture.engines)

@@ -133,6 +133,7 @@ struct PagedContentsTests {
         #expect(file.isAsExpected())
     }
 
+    /// Rule: limits.storage
     @Test("a file larger than the promotion limit stays sequential")
     func promotionLimit() throws {
         let file = try StoredFile(StoragePolicy(promotionLimitBytes: 10))
@@ -145,6 +146,7 @@ struct PagedContentsTests {
         #expect(file.isAsExpected())
     }
 
+    /// Rule: fallocate.reserves
     @Test("what fallocate has reserved can be written when the mount is full")
     func reservation() throws {
         let file = try StoredFile(limitBytes: 200_000)

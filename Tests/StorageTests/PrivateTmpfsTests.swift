@@ -65,6 +65,7 @@ struct PrivateTmpfsTests {
         #expect(tmpfs.usedBytes == 0 && ledger.usedBytes == 0)
     }
 
+    /// Rule: engines.pages
     @Test("many files need few descriptors, and each is charged what it takes")
     func boundedDescriptors() throws {
         let before = try openDescriptors()
@@ -113,6 +114,7 @@ struct PrivateTmpfsTests {
         #expect(ledger.usedBytes == 0 && tmpfs.usedBytes == 0)
     }
 
+    /// Rule: engines.pages
     @Test("what is opened and never written costs nothing afterwards")
     func openedAndEmpty() throws {
         let registry = Registry()
@@ -129,6 +131,7 @@ struct PrivateTmpfsTests {
         contents.free(in: memory, charge: &charge)
     }
 
+    /// Rule: engines.observed
     @Test("what the kernel stores by itself is seen and charged once")
     func observed() throws {
         let registry = WritingRegistry()

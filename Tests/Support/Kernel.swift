@@ -104,6 +104,13 @@ package enum Kernel {
         try call { unsafe path.withPointer { unsafe Glibc.chdir($0) } }
     }
 
+    package static func workingDirectory() throws -> String {
+        let bytes = try unsafe filling(4096) { room in
+            unsafe getcwd(room.assumingMemoryBound(to: CChar.self), 4096) == nil ? -1 : strlen(room)
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
     package static func mountTmpfs(_ path: Path, _ options: Path) throws {
         try call {
             unsafe path.withPointer { place in

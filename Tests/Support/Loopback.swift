@@ -44,21 +44,23 @@ public final class Loopback: Sendable {
     /// Throws a `SessionError` where libfuse was built without custom I/O.
     public init(
         serving operations: any FileOperations, answersOpen: Bool = false, passesThrough: Bool = false,
+        usesACL: Bool = false,
         caller: Caller = Caller(user: 1000, group: 1000, process: 4242)
     ) throws(SessionError) {
         session = try Session(
             serving: operations,
             MountOptions(
-                mountpoint: "/nowhere", answersOpen: answersOpen, passesThrough: passesThrough))
+                mountpoint: "/nowhere", answersOpen: answersOpen, passesThrough: passesThrough,
+                usesACL: usesACL))
         self.caller = caller
         try session.loopBack()
     }
 
     /// A loopback that has done INIT with all that a recent kernel offers.
     public static func initialized(
-        serving operations: any FileOperations, answersOpen: Bool = false
+        serving operations: any FileOperations, answersOpen: Bool = false, usesACL: Bool = false
     ) throws(SessionError) -> Loopback {
-        let loopback = try Loopback(serving: operations, answersOpen: answersOpen)
+        let loopback = try Loopback(serving: operations, answersOpen: answersOpen, usesACL: usesACL)
         _ = loopback.initialize()
         return loopback
     }
@@ -82,6 +84,12 @@ public final class Loopback: Sendable {
         return Answer(error: -reply.get(Int32.self, at: 4), payload: Array(reply[16...]))
     }
 
+    /// Sends the request frame in the first `count` bytes of `frame` and returns the length of the reply,
+    /// which is in `reply` then. Nothing is checked and nothing is allocated: for measurements.
+    package func exchange(_ frame: inout [UInt8], _ count: Int, into reply: inout [UInt8]) -> Int {
+        session.exchange(&frame, count, into: &reply)
+    }
+
     /// Sends a request that must have a reply.
     public func ask(_ opcode: Opcode, node: UInt64 = 1, _ body: [UInt8] = []) -> Answer {
         guard let answer = send(opcode.rawValue, node: node, body) else {
@@ -90,15 +98,15 @@ public final class Loopback: Sendable {
         return answer
     }
 
-    /// INIT. Offers `flags` in the low word, `extended` in the high one; the accepted ones are 12 and 32
-    /// bytes into the payload.
+    /// INIT. Offers `flags` in the low word, and `extended` in the high one where they say that there is one;
+    /// the accepted ones are 12 and 32 bytes into the payload.
     public func initialize(
-        offering flags: InitFlags = .all, extended: [UInt32] = [], minor: UInt32 = 45
+        offering flags: InitFlags = .all, extended: UInt32 = .max, minor: UInt32 = 45
     ) -> Answer {
-        let high = extended.reduce(0, |)
-        return ask(
+        ask(
             .initialize, node: 0,
-            words(7, minor, 128 * 1024, flags.rawValue, high) + [UInt8](repeating: 0, count: 44))
+            words(7, minor, 128 * 1024, flags.rawValue, flags.contains(.extended) ? extended : 0)
+                + [UInt8](repeating: 0, count: 44))
     }
 
     private func words(_ values: UInt32...) -> [UInt8] {
@@ -247,6 +255,11 @@ extension Loopback {
 
     public func statfs(_ node: UInt64 = 1) -> Answer {
         ask(.statfs, node: node)
+    }
+
+    /// SETXATTR in the long form, which is negotiated with ACLs. `extra` has the FUSE_SETXATTR_ bits.
+    public func longSetxattr(_ name: String, of node: UInt64, to value: [UInt8], extra: UInt32) -> Answer {
+        ask(.setxattr, node: node, words(UInt32(value.count), 0, extra, 0) + terminated(name) + value)
     }
 
     public func setxattr(_ name: String, of node: UInt64, to value: [UInt8], flags: UInt32 = 0) -> Answer {

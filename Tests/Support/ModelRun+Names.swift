@@ -99,7 +99,6 @@ extension ModelRun {
     private func temporary() throws {
         let (parent, id) = directory()
         note("temporary in \(parent.id)")
-        if parent.isRemoved { return }
         let entry = try expect([], .possible, newNodes: 1, touching: [parent]) { () throws(Errno) in
             try subject.operations.makeTemporary(in: id, mode: 0o600, by: caller)
         }

@@ -8,10 +8,11 @@ package final class PlainDirectory {
     package let path: Path
     private let isMounted: Bool
 
-    package init() throws {
+    /// - Parameter options: what the tmpfs is mounted with, where it is one.
+    package init(_ options: Path = "size=1g,mode=1777") throws {
         path = try Self.makeTemporary(below: "/dev/shm")
         isMounted = geteuid() == 0
-        if isMounted { try Kernel.mountTmpfs(path, "size=1g,mode=1777") }
+        if isMounted { try Kernel.mountTmpfs(path, options) }
     }
 
     /// A new directory with a name that nobody has.
@@ -26,6 +27,12 @@ package final class PlainDirectory {
             }
         }
         throw Errno.fileExists
+    }
+
+    /// Whether ACLs can be set here.
+    package var takesAccessLists: Bool {
+        (try? Kernel.setXattr(path, AccessList.inherited, AccessList.letting(1, 7).bytes)) != nil
+            && (try? Kernel.removeXattr(path, AccessList.inherited)) != nil
     }
 
     package func remove() {

@@ -6,20 +6,23 @@ import Glibc
 ///
 /// A case knows nothing of dmemfs: the same list runs on a plain tmpfs, where every case must pass.
 package struct PosixCase: Sendable, CustomStringConvertible {
+    /// The paragraph of the public page (Semantics.md) that it belongs to.
+    package let rule: String
     package let name: String
     package let needsRoot: Bool
-    /// Changes the middle of files, which the storage kind `sequential` refuses.
     package let body: @Sendable (Scratch) throws -> Void
 
     package init(
-        _ name: String, needsRoot: Bool = false, _ body: @escaping @Sendable (Scratch) throws -> Void
+        _ rule: String, _ name: String, needsRoot: Bool = false,
+        _ body: @escaping @Sendable (Scratch) throws -> Void
     ) {
+        self.rule = rule
         self.name = name
         self.needsRoot = needsRoot
         self.body = body
     }
 
-    package var description: String { name }
+    package var description: String { "\(rule): \(name)" }
 
     /// Runs the case in a new directory below `parent`, removes that, and returns what was violated.
     package func run(below parent: Path, index: Int) -> [String] {
@@ -57,10 +60,10 @@ package struct PosixCase: Sendable, CustomStringConvertible {
     }
 }
 
-/// Every case, in the order of the files that hold them.
+/// Every case, in the order of the paragraphs of Semantics.md, which `TidyTests` compares with it.
 package enum PosixCases {
     package static let all: [PosixCase] = [
-        names, opening, renaming, linking, special, listing, sizes, copying, mappings, times, permissions,
-        xattrs, using,
+        names, opening, renaming, linking, special, listing, sizes, allocating, copying, mappings, times,
+        permissions, privileges, xattrs, using,
     ].flatMap { $0 }
 }

@@ -57,6 +57,7 @@ public struct InitFlags: OptionSet, Hashable, Sendable {
     public static let autoInvalidate = InitFlags(rawValue: 1 << 12)
     public static let readdirplus = InitFlags(rawValue: 1 << 13)
     public static let readdirplusAuto = InitFlags(rawValue: 1 << 14)
+    public static let asyncDirectIO = InitFlags(rawValue: 1 << 15)
     public static let writebackCache = InitFlags(rawValue: 1 << 16)
     public static let noOpen = InitFlags(rawValue: 1 << 17)
     public static let parallelDirectories = InitFlags(rawValue: 1 << 18)
@@ -65,6 +66,7 @@ public struct InitFlags: OptionSet, Hashable, Sendable {
     public static let cacheSymlinks = InitFlags(rawValue: 1 << 23)
     public static let noOpendir = InitFlags(rawValue: 1 << 24)
     public static let killPrivilegesV2 = InitFlags(rawValue: 1 << 28)
+    public static let extendedSetxattr = InitFlags(rawValue: 1 << 29)
     public static let extended = InitFlags(rawValue: 1 << 30)
     /// What a recent kernel offers: everything.
     public static let all = InitFlags(rawValue: 0x7fff_ffff)

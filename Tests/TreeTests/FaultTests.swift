@@ -44,6 +44,12 @@ struct FaultTests {
                     name, in: world.node("crowded"), mode: 0o755, by: world.caller)
             }
         },
+        Operation(name: "mkdir that inherits two ACLs") { (world) throws(Errno) in
+            _ = try named("heir") { (name) throws(Errno) in
+                try world.tree.makeDirectory(
+                    name, in: world.node("growing"), mode: 0o775, by: world.caller)
+            }
+        },
         Operation(name: "symlink with a long target") { (world) throws(Errno) in
             _ = try named(String(repeating: "t", count: 4000)) { (target) throws(Errno) in
                 try named("a link") { (name) throws(Errno) in
@@ -145,6 +151,14 @@ struct FaultTests {
         changing("setxattr, large, of one that is there") { (world) throws(Errno) in
             try world.setXattr("user.old", 60_000, of: world.node("small"))
         },
+        changing("setxattr of an ACL, with which the mode changes") { (world) throws(Errno) in
+            try world.setACL(AccessList.access, .letting(1, 6), of: world.node("small"))
+        },
+        changing("chmod of what has an ACL", needsRoom: false) { (world) throws(Errno) in
+            var changes = AttributeChanges()
+            changes.mode = 0o640
+            _ = try world.tree.setAttributes(changes, of: world.node("large"))
+        },
         changing("overwrite in place", needsRoom: false) { (world) throws(Errno) in
             try world.write(200_000, to: world.node("large"), at: 50_000)
         },
@@ -160,6 +174,7 @@ struct FaultTests {
         },
     ].flatMap { $0 }
 
+    /// Rule: limits.failed
     @Test(
         "a refusal at any step leaves attributes, contents, names and usage",
         arguments: making + renames + changes + backed)

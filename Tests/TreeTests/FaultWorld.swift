@@ -54,6 +54,7 @@ final class FaultWorld {
             clock: Clock { Timestamp(seconds: ticks.next(), nanoseconds: 0) })
         configuration.faults = faults
         if place == .tmpfs { configuration.tmpfs = try PrivateTmpfs(bytes: 64 << 20, descriptors: 8) }
+        configuration.usesACL = true
         tree = try Tree(configuration)
         for name in ["crowded", "growing", "empty"] {
             let folder = try make(name) { (bytes) throws(Errno) in
@@ -75,6 +76,11 @@ final class FaultWorld {
             try write(count, to: node, at: 0)
         }
         try setXattr("user.old", 200, of: node("small"))
+        // So what is made there has two xattrs from the start.
+        var list = AccessList(owner: 7, group: 5, mask: 7, other: 0)
+        list.users = (1...20).map { ($0, 7) }
+        try setACL(AccessList.inherited, list, of: node("growing"))
+        try setACL(AccessList.access, list, of: node("large"))
     }
 
     private func make(_ name: String, _ body: (RawSpan) throws(Errno) -> Entry) throws -> NodeID {
@@ -96,6 +102,14 @@ final class FaultWorld {
         let value = [UInt8](repeating: 5, count: count)
         try Array(name.utf8).withRawSpan { (name) throws(Errno) in
             try value.withRawSpan { (value) throws(Errno) in
+                try tree.setExtendedAttribute(name, of: node, to: value, [], by: caller)
+            }
+        }
+    }
+
+    func setACL(_ name: Path, _ list: AccessList, of node: NodeID) throws(Errno) {
+        try name.bytes.withRawSpan { (name) throws(Errno) in
+            try list.bytes.withRawSpan { (value) throws(Errno) in
                 try tree.setExtendedAttribute(name, of: node, to: value, [], by: caller)
             }
         }

@@ -47,6 +47,62 @@ struct LimitTests {
         tree.checkInvariants()
     }
 
+    /// Rule: using.statfs
+    @Test(
+        "what is said to be available can be written as one file, and little more",
+        arguments: [StoragePolicy.Kind.auto, .sequential, .randomAccess],
+        [1 << 20, 9 << 20, (40 << 20) + 4096])
+    func available(kind: StoragePolicy.Kind, bytes: Int) throws {
+        var configuration = TreeConfiguration(limits: Limits(bytes: bytes))
+        configuration.storage.kind = kind
+        let tree = try Tree(configuration)
+        let available = Int(try tree.statistics(of: .root).availableBlocks) * 4096
+        #expect(available <= bytes && available > bytes - bytes / 256 - (48 << 10))
+        let file = try make("f", in: tree)
+        if kind == .randomAccess {
+            try tree.allocate(file, mode: [], offset: 0, count: Int64(available))
+        } else {
+            let content = [UInt8](repeating: 1, count: 1 << 20)
+            for start in stride(from: 0, to: available, by: content.count) {
+                _ = try Array(content.prefix(available - start)).withRawSpan {
+                    (bytes) throws(Errno) in
+                    try tree.write(bytes, to: file, at: Int64(start), droppingPrivileges: false)
+                }
+            }
+        }
+        #expect(try tree.attributes(of: file).size == Int64(available))
+        tree.checkInvariants()
+    }
+
+    @Test("what is refused ends no node: nobody tries again since there could be room now")
+    func refusalsEndNothing() throws {
+        let tree = try Self.tree(bytes: 1 << 20)
+        _ = try make("a", in: tree)
+        let used = tree.usage.usedBytes
+        let longName = [UInt8](repeating: 0x6e, count: 255)
+        var refused = 0
+        for room in stride(from: 0, to: 600, by: 20) {
+            try tree.setLimits(bytes: used + room, nodes: nil, draining: false)
+            do throws(Errno) {
+                try Array("a".utf8).withRawSpan { (name) throws(Errno) in
+                    try longName.withRawSpan { (newName) throws(Errno) in
+                        try tree.rename(
+                            name, in: .root, to: newName, in: .root, flags: .whiteout,
+                            by: Caller(user: 0, group: 0, process: 0))
+                    }
+                }
+                break
+            } catch {
+                #expect(error == .noSpace)
+                refused += 1
+            }
+            #expect(tree.usage.usedBytes == used && tree.endedNodes == 0)
+        }
+        // Some of them had made the whiteout before the name did not fit.
+        #expect(refused > 10)
+        tree.checkInvariants()
+    }
+
     @Test("both limits change, or none")
     func together() throws {
         let tree = try Self.tree(bytes: 4 << 20, nodes: 10)

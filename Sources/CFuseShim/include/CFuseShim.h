@@ -46,6 +46,8 @@ struct shim_options {
     /// Whether files may lie behind backing files, which the kernel then uses without us. OPEN is then
     /// answered.
     bool passes_through;
+    /// Whether the kernel is asked to heed POSIX ACLs. Where it cannot, the session ends with EOPNOTSUPP.
+    bool acl;
     /// Whether libfuse prints each request on stderr.
     bool debug;
     /// How many threads serve requests; at least 1.
@@ -99,6 +101,8 @@ struct shim_caller {
     uint32_t user;
     uint32_t group;
     int32_t process;
+    /// Of a request that makes a node; else 0.
+    uint32_t umask;
 };
 
 /// Who made the request.
@@ -147,7 +151,8 @@ size_t shim_pack_entry(fuse_req_t _Nonnull request, void *_Nonnull buffer, size_
 
 // Requests about names: Fuse/Callbacks+Lookup.swift and Fuse/Callbacks+Namespace.swift ----------------------
 
-/// Serves FUSE_LOOKUP. A missing name is answered with inode 0, which the kernel remembers.
+/// Serves FUSE_LOOKUP. A missing name is answered with inode 0, which the kernel remembers. "." asks for
+/// `parent` itself, by an ID that the kernel may have forgotten, and ".." for the directory that it is in.
 void shim_on_lookup(void *_Nonnull context, fuse_req_t _Nonnull request, uint64_t parent,
                     const char *_Nonnull name);
 
@@ -208,9 +213,11 @@ void shim_on_setattr(void *_Nonnull context, fuse_req_t _Nonnull request, uint64
 /// Serves FUSE_STATFS.
 void shim_on_statfs(void *_Nonnull context, fuse_req_t _Nonnull request, uint64_t node);
 
-/// Serves FUSE_SETXATTR. `flags` are those of setxattr(2).
+/// Serves FUSE_SETXATTR. `flags` are those of setxattr(2). `drops_setgid`: the value is an ACL, and who sets
+/// it may not keep setgid.
 void shim_on_setxattr(void *_Nonnull context, fuse_req_t _Nonnull request, uint64_t node,
-                      const char *_Nonnull name, const void *_Nonnull value, size_t count, int32_t flags);
+                      const char *_Nonnull name, const void *_Nonnull value, size_t count, int32_t flags,
+                      bool drops_setgid);
 
 /// Serves FUSE_GETXATTR. With `capacity` 0 the answer is the size of the value.
 void shim_on_getxattr(void *_Nonnull context, fuse_req_t _Nonnull request, uint64_t node,

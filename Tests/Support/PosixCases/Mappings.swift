@@ -4,7 +4,7 @@ import Glibc
 
 extension PosixCases {
     static let mappings: [PosixCase] = [
-        PosixCase("a shared mapping and read and write see each other at once") { s in
+        PosixCase("mapping.coherent", "a shared mapping and read and write see each other at once") { s in
             let fd = try s.open(s["f"], O_RDWR | O_CREAT)
             try Kernel.truncate(fd, 16384)
             let mapping = try Mapping(fd, bytes: 16384, shared: true)
@@ -15,7 +15,9 @@ extension PosixCases {
                 s.equal(mapping[offset], 0x77, "write seen in mapping at \(offset)")
             }
         },
-        PosixCase("two mappings of one file are one memory, and both outlive the descriptors") { s in
+        PosixCase(
+            "mapping.coherent", "two mappings of one file are one memory, and both outlive the descriptors"
+        ) { s in
             let first = try s.open(s["f"], O_RDWR | O_CREAT)
             try Kernel.truncate(first, 4096)
             let second = try s.open(s["f"], O_RDWR)
@@ -29,16 +31,34 @@ extension PosixCases {
             two[8] = 43
             s.equal(one[8], 43)
         },
-        PosixCase("a private mapping keeps its stores to itself") { s in
-            try s.make(s["f"], "original")
-            let fd = try s.open(s["f"], O_RDONLY)
-            let mapping = try Mapping(fd, bytes: 4096, shared: false)
-            s.equal(mapping.bytes(0..<8), Array("original".utf8))
-            mapping.store(Array("ORIG".utf8), at: 0)
-            s.equal(try s.text(s["f"]), "original")
-            s.equal(mapping.bytes(0..<8), Array("ORIGinal".utf8))
+        PosixCase("mapping.coherent", "a punched hole is seen in a mapping, and appended bytes are too") {
+            s in
+            let fd = try s.open(s["f"], O_RDWR | O_CREAT)
+            try Kernel.write(fd, [UInt8](repeating: 1, count: 8192))
+            let mapping = try Mapping(fd, bytes: 12288, shared: true)
+            s.equal(mapping[4096], 1)
+            try Kernel.fallocate(fd, linux_falloc_punch_hole | linux_falloc_keep_size, 4096, 4096)
+            s.equal(mapping[4096], 0)
+            s.equal(mapping[4095], 1)
+            try Kernel.write(fd, [5], at: 8192)
+            s.equal(mapping[8192], 5)
         },
-        PosixCase("what msync and the end of a mapping leave is in the file") { s in
+        PosixCase(
+            "mapping.coherent", "a file written by one process through a mapping is read right by another"
+        ) { s in
+            let script = """
+                import mmap, os
+                fd = os.open("f", os.O_RDWR | os.O_CREAT); os.ftruncate(fd, 100000)
+                m = mmap.mmap(fd, 100000); m[99990:100000] = b"0123456789"; m[0:4] = b"head"
+                m.flush(); m.close()
+                """
+            let result = try Program.run(["python3", "-c", script], in: s.directory)
+            s.equal(result.status, 0, result.output)
+            let bytes = try s.contents(s["f"])
+            s.equal(Array(bytes[..<4]), Array("head".utf8))
+            s.equal(Array(bytes[99_990...]), Array("0123456789".utf8))
+        },
+        PosixCase("mapping.coherent", "what msync and the end of a mapping leave is in the file") { s in
             let fd = try s.open(s["f"], O_RDWR | O_CREAT)
             try Kernel.write(fd, [UInt8](repeating: 1, count: 1 << 20))
             do {
@@ -52,7 +72,16 @@ extension PosixCases {
             s.that(stride(from: 0, to: 1 << 20, by: 1000).allSatisfy { bytes[$0] == 2 }, "synced stores")
             s.that(stride(from: 500, to: 1 << 20, by: 1000).allSatisfy { bytes[$0] == 3 }, "later stores")
         },
-        PosixCase("behind the last page of a file a mapping cannot be touched") { s in
+        PosixCase("mapping.private", "a private mapping keeps its stores to itself") { s in
+            try s.make(s["f"], "original")
+            let fd = try s.open(s["f"], O_RDONLY)
+            let mapping = try Mapping(fd, bytes: 4096, shared: false)
+            s.equal(mapping.bytes(0..<8), Array("original".utf8))
+            mapping.store(Array("ORIG".utf8), at: 0)
+            s.equal(try s.text(s["f"]), "original")
+            s.equal(mapping.bytes(0..<8), Array("ORIGinal".utf8))
+        },
+        PosixCase("mapping.end", "behind the last page of a file a mapping cannot be touched") { s in
             try s.make(s["f"], [UInt8](repeating: 1, count: 5000))
             let fd = try s.open(s["f"], O_RDWR)
             let mapping = try Mapping(fd, bytes: 16384, shared: true)
@@ -66,7 +95,7 @@ extension PosixCases {
             try Kernel.truncate(fd, 4096)
             s.fails(EFAULT) { try mapping.fill(from: other, at: 0, into: 4096, count: 2) }
         },
-        PosixCase("a store to a mapped hole makes a page, and truncation takes it away") { s in
+        PosixCase("mapping.end", "a store to a mapped hole makes a page, and truncation takes it away") { s in
             let fd = try s.open(s["f"], O_RDWR | O_CREAT)
             try Kernel.truncate(fd, 1 << 20)
             let mapping = try Mapping(fd, bytes: 1 << 20, shared: true)
@@ -77,7 +106,10 @@ extension PosixCases {
             try Kernel.truncate(fd, 1 << 20)
             s.equal(mapping[700_000], 0)
         },
-        PosixCase("what is stored in a mapped hole is data before it is synced, and a copy keeps it") { s in
+        PosixCase(
+            "mapping.holes",
+            "what is stored in a mapped hole is data before it is synced, and a copy keeps it"
+        ) { s in
             let fd = try s.open(s["f"], O_RDWR | O_CREAT)
             try Kernel.truncate(fd, 1 << 20)
             let mapping = try Mapping(fd, bytes: 1 << 20, shared: true)
@@ -90,7 +122,18 @@ extension PosixCases {
             s.equal(copied.status, 0)
             s.equal(try s.contents(s["copy"])[600_000], 7)
         },
-        PosixCase("a shared writable mapping needs a writable descriptor") { s in
+        PosixCase("mapping.holes", "cp loses nothing that another process has only stored through a mapping")
+        { s in
+            let fd = try s.open(s["f"], O_RDWR | O_CREAT)
+            try Kernel.truncate(fd, 1 << 20)
+            let mapping = try Mapping(fd, bytes: 1 << 20, shared: true)
+            mapping.store(Array("stored".utf8), at: 500_000)
+            let copied = try Program.run(["cp", "--sparse=auto", "f", "g"], in: s.directory)
+            s.equal(copied.status, 0, copied.output)
+            s.equal(Array(try s.contents(s["g"])[500_000..<500_006]), Array("stored".utf8))
+            s.equal(mapping[500_000], UInt8(ascii: "s"))
+        },
+        PosixCase("mapping.refused", "a shared writable mapping needs a writable descriptor") { s in
             try s.make(s["f"], "abc")
             let fd = try s.open(s["f"], O_RDONLY)
             s.fails(EACCES) { try Mapping(fd, bytes: 4096, shared: true) }
@@ -100,30 +143,6 @@ extension PosixCases {
             s.fails(EACCES) { try Mapping(writer, bytes: 4096, shared: true) }
             let directory = try s.open(s.directory, O_RDONLY)
             s.fails(ENODEV) { try Mapping(directory, bytes: 4096, shared: true, writable: false) }
-        },
-        PosixCase("a punched hole is seen in a mapping, and appended bytes are too") { s in
-            let fd = try s.open(s["f"], O_RDWR | O_CREAT)
-            try Kernel.write(fd, [UInt8](repeating: 1, count: 8192))
-            let mapping = try Mapping(fd, bytes: 12288, shared: true)
-            s.equal(mapping[4096], 1)
-            try Kernel.fallocate(fd, linux_falloc_punch_hole | linux_falloc_keep_size, 4096, 4096)
-            s.equal(mapping[4096], 0)
-            s.equal(mapping[4095], 1)
-            try Kernel.write(fd, [5], at: 8192)
-            s.equal(mapping[8192], 5)
-        },
-        PosixCase("a file written by one process through a mapping is read right by another") { s in
-            let script = """
-                import mmap, os
-                fd = os.open("f", os.O_RDWR | os.O_CREAT); os.ftruncate(fd, 100000)
-                m = mmap.mmap(fd, 100000); m[99990:100000] = b"0123456789"; m[0:4] = b"head"
-                m.flush(); m.close()
-                """
-            let result = try Program.run(["python3", "-c", script], in: s.directory)
-            s.equal(result.status, 0, result.output)
-            let bytes = try s.contents(s["f"])
-            s.equal(Array(bytes[..<4]), Array("head".utf8))
-            s.equal(Array(bytes[99_990...]), Array("0123456789".utf8))
         },
     ]
 }

@@ -3,10 +3,11 @@ import CLinux
 import Glibc
 
 extension PosixCases {
-    private static let stranger: UInt32 = 1234
+    static let stranger: UInt32 = 1234
 
     static let permissions: [PosixCase] = [
-        PosixCase("mode bits decide what a stranger may do with a file", needsRoot: true) { s in
+        PosixCase("permissions.bits", "mode bits decide what a stranger may do with a file", needsRoot: true)
+        { s in
             for (mode, mayRead, mayWrite) in [
                 (0o600, false, false), (0o604, true, false), (0o602, false, true),
             ] {
@@ -20,7 +21,10 @@ extension PosixCases {
                 }
             }
         },
-        PosixCase("the owner's bits count for the owner, the group's for the group", needsRoot: true) { s in
+        PosixCase(
+            "permissions.bits", "the owner's bits count for the owner, the group's for the group",
+            needsRoot: true
+        ) { s in
             try s.make(s["f"])
             try Kernel.chown(s["f"], stranger, 77)
             try Kernel.chmod(s["f"], 0o077)
@@ -31,7 +35,10 @@ extension PosixCases {
             try Threads.become(4321, 77) { s.fails(EACCES, "group") { try Kernel.open(s["f"], O_RDONLY) } }
             try Threads.become(4321, 78) { try Kernel.close(try Kernel.open(s["f"], O_RDWR)) }
         },
-        PosixCase("a directory needs x to be passed, r to be listed, w to be changed", needsRoot: true) { s in
+        PosixCase(
+            "permissions.bits", "a directory needs x to be passed, r to be listed, w to be changed",
+            needsRoot: true
+        ) { s in
             try Kernel.mkdir(s["d"])
             try s.make(s["d/f"], "abc")
             try Kernel.chmod(s["d"], 0o704)
@@ -48,7 +55,28 @@ extension PosixCases {
                 s.fails(EACCES, "no w") { try Kernel.rename(s["d/f"], s["d/g"]) }
             }
         },
-        PosixCase("what is made belongs to who makes it", needsRoot: true) { s in
+        PosixCase("permissions.bits", "access(2) answers for the real user", needsRoot: true) { s in
+            try s.make(s["f"])
+            try Kernel.chmod(s["f"], 0o640)
+            try Kernel.access(s["f"], R_OK | W_OK)
+            s.fails(EACCES, "root needs one x") { try Kernel.access(s["f"], X_OK) }
+            try Threads.become(stranger, stranger) {
+                s.fails(EACCES) { try Kernel.access(s["f"], R_OK) }
+                try Kernel.access(s["f"], F_OK)
+            }
+        },
+        PosixCase("permissions.bits", "a permission that is taken away is gone at once", needsRoot: true) {
+            s in
+            try Kernel.mkdir(s["d"])
+            try s.make(s["d/f"])
+            for _ in 0..<20 {
+                try Kernel.chmod(s["d"], 0o755)
+                try Threads.become(stranger, stranger) { _ = try Kernel.stat(s["d/f"]) }
+                try Kernel.chmod(s["d"], 0o700)
+                try Threads.become(stranger, stranger) { s.fails(EACCES) { try Kernel.stat(s["d/f"]) } }
+            }
+        },
+        PosixCase("permissions.owner", "what is made belongs to who makes it", needsRoot: true) { s in
             try Threads.become(stranger, 77) {
                 try Kernel.close(try Kernel.open(s["f"], O_RDWR | O_CREAT))
                 try Kernel.mkdir(s["d"])
@@ -61,7 +89,7 @@ extension PosixCases {
                 s.equal(status.st_gid, 77, name)
             }
         },
-        PosixCase("a stranger can neither chmod nor chown", needsRoot: true) { s in
+        PosixCase("permissions.change", "a stranger can neither chmod nor chown", needsRoot: true) { s in
             try s.make(s["f"])
             try Kernel.chmod(s["f"], 0o666)
             try Threads.become(stranger, stranger) {
@@ -74,7 +102,10 @@ extension PosixCases {
             }
             s.equal(try Kernel.stat(s["f"]).permissions, 0o666)
         },
-        PosixCase("chmod sets all twelve bits, chown each of the two owners alone", needsRoot: true) { s in
+        PosixCase(
+            "permissions.change", "chmod sets all twelve bits, chown each of the two owners alone",
+            needsRoot: true
+        ) { s in
             try s.make(s["f"])
             try Kernel.mkdir(s["d"])
             for mode: UInt32 in [0, 0o777, 0o7777, 0o1000, 0o6711, 0o640] {
@@ -90,68 +121,10 @@ extension PosixCases {
             s.equal([status.st_uid, status.st_gid], [11, 22])
             try Kernel.chmod(s["d"], 0o755)
         },
-        PosixCase("a write by a stranger clears setuid, and setgid of an executable", needsRoot: true) { s in
-            for (before, after) in [(0o6777, 0o777), (0o4777, 0o777), (0o2777, 0o777), (0o2767, 0o2767)] {
-                try s.make(s["f"], "abc")
-                try Kernel.chmod(s["f"], UInt32(before))
-                try Threads.become(stranger, stranger) {
-                    let fd = try Kernel.open(s["f"], O_WRONLY)
-                    try Kernel.write(fd, [1])
-                    try Kernel.close(fd)
-                }
-                // A group that may not execute: POSIX leaves setgid to the system, and Linux has changed its
-                // mind.
-                let found = try Kernel.stat(s["f"]).permissions
-                let allowed = before == 0o2767 ? [0o2767, 0o767] : [after]
-                s.that(
-                    allowed.contains(Int(found)),
-                    "\(String(before, radix: 8)) became \(String(found, radix: 8))")
-                try Kernel.unlink(s["f"])
-            }
-        },
-        PosixCase("a write by root keeps setuid and setgid", needsRoot: true) { s in
-            try s.make(s["f"], "abc")
-            try Kernel.chmod(s["f"], 0o6755)
-            let fd = try s.open(s["f"], O_WRONLY)
-            try Kernel.write(fd, [1])
-            s.equal(try Kernel.stat(fd).permissions, 0o6755)
-        },
-        PosixCase("truncation and fallocate by a stranger clear setuid", needsRoot: true) { s in
-            for way in ["truncate", "ftruncate", "O_TRUNC", "fallocate"] {
-                try s.make(s["f"], "abc")
-                try Kernel.chmod(s["f"], 0o6777)
-                try Threads.become(stranger, stranger) {
-                    if way == "truncate" { return try Kernel.truncate(s["f"], 1) }
-                    let fd = try Kernel.open(s["f"], way == "O_TRUNC" ? O_WRONLY | O_TRUNC : O_WRONLY)
-                    if way == "ftruncate" { try Kernel.truncate(fd, 1) }
-                    if way == "fallocate" { try Kernel.fallocate(fd, 0, 0, 100) }
-                    try Kernel.close(fd)
-                }
-                s.equal(try Kernel.stat(s["f"]).permissions, 0o777, way)
-                try Kernel.unlink(s["f"])
-            }
-        },
-        PosixCase("chown clears setuid and setgid of a file, and leaves a directory's", needsRoot: true) {
-            s in
-            try s.make(s["f"])
-            try Kernel.chmod(s["f"], 0o6755)
-            try Kernel.chown(s["f"], 5, 5)
-            s.equal(try Kernel.stat(s["f"]).permissions, 0o755)
-            try Kernel.mkdir(s["d"])
-            try Kernel.chmod(s["d"], 0o2755)
-            try Kernel.chown(s["d"], 5, 5)
-            s.equal(try Kernel.stat(s["d"]).permissions, 0o2755)
-        },
-        PosixCase("chmod by an owner outside of the group drops setgid", needsRoot: true) { s in
-            try s.make(s["f"])
-            try Kernel.chown(s["f"], stranger, 77)
-            try Threads.become(stranger, stranger) { try Kernel.chmod(s["f"], 0o2755) }
-            s.equal(try Kernel.stat(s["f"]).permissions, 0o755)
-            try Threads.become(stranger, 77) { try Kernel.chmod(s["f"], 0o2755) }
-            s.equal(try Kernel.stat(s["f"]).permissions, 0o2755)
-        },
-        PosixCase("a setgid directory hands its group down, and directories the bit too", needsRoot: true) {
-            s in
+        PosixCase(
+            "permissions.setgid", "a setgid directory hands its group down, and directories the bit too",
+            needsRoot: true
+        ) { s in
             try Kernel.mkdir(s["d"])
             try Kernel.chown(s["d"], 0, 77)
             try Kernel.chmod(s["d"], 0o2777)
@@ -168,7 +141,9 @@ extension PosixCases {
             s.equal(try Kernel.stat(s["d/f"]).permissions, 0o644)
             s.equal(try Kernel.stat(s["d/g"]).permissions, 0o755, "setgid for a foreign group is refused")
         },
-        PosixCase("in a sticky directory only the owners remove and rename", needsRoot: true) { s in
+        PosixCase(
+            "permissions.sticky", "in a sticky directory only the owners remove and rename", needsRoot: true
+        ) { s in
             try Kernel.mkdir(s["d"])
             try Kernel.chmod(s["d"], 0o1777)
             for name in ["f", "g"] { try s.make(s["d/\(name)"], name) }
@@ -186,26 +161,6 @@ extension PosixCases {
             try Kernel.chown(s["d"], stranger, stranger)
             try Threads.become(stranger, stranger) { try Kernel.unlink(s["d/f"]) }
             s.equal(try s.names(s["d"]), ["d", "g"])
-        },
-        PosixCase("access(2) answers for the real user", needsRoot: true) { s in
-            try s.make(s["f"])
-            try Kernel.chmod(s["f"], 0o640)
-            try Kernel.access(s["f"], R_OK | W_OK)
-            s.fails(EACCES, "root needs one x") { try Kernel.access(s["f"], X_OK) }
-            try Threads.become(stranger, stranger) {
-                s.fails(EACCES) { try Kernel.access(s["f"], R_OK) }
-                try Kernel.access(s["f"], F_OK)
-            }
-        },
-        PosixCase("a permission that is taken away is gone at once", needsRoot: true) { s in
-            try Kernel.mkdir(s["d"])
-            try s.make(s["d/f"])
-            for _ in 0..<20 {
-                try Kernel.chmod(s["d"], 0o755)
-                try Threads.become(stranger, stranger) { _ = try Kernel.stat(s["d/f"]) }
-                try Kernel.chmod(s["d"], 0o700)
-                try Threads.become(stranger, stranger) { s.fails(EACCES) { try Kernel.stat(s["d/f"]) } }
-            }
         },
     ]
 }

@@ -4,7 +4,7 @@ import Glibc
 
 extension PosixCases {
     static let sizes: [PosixCase] = [
-        PosixCase("truncate shortens and extends, and what appears is zeros") { s in
+        PosixCase("sizes.truncate", "truncate shortens and extends, and what appears is zeros") { s in
             try s.make(s["f"], [UInt8](repeating: 0xaa, count: 10_000))
             try Kernel.truncate(s["f"], 100)
             s.equal(try Kernel.stat(s["f"]).st_size, 100)
@@ -14,7 +14,7 @@ extension PosixCases {
             s.that(bytes[..<100].allSatisfy { $0 == 0xaa }, "the first 100 bytes stay")
             s.that(bytes[100...].allSatisfy { $0 == 0 }, "what was cut off never comes back")
         },
-        PosixCase("bytes cut off inside a page do not come back at any size") { s in
+        PosixCase("sizes.truncate", "bytes cut off inside a page do not come back at any size") { s in
             let fd = try s.open(s["f"], O_RDWR | O_CREAT)
             for size in [1, 7, 511, 512, 4095, 4096, 4097, 8191, 65535, 65537] {
                 try Kernel.write(fd, [UInt8](repeating: 0xff, count: 70_000), at: 0)
@@ -26,7 +26,7 @@ extension PosixCases {
                 s.equal(bytes.lastIndex(of: 0xff), size - 1)
             }
         },
-        PosixCase("truncate refuses what is no file, and a negative size") { s in
+        PosixCase("sizes.truncate", "truncate refuses what is no file, and a negative size") { s in
             try Kernel.mkdir(s["d"])
             try s.make(s["f"], "abc")
             s.fails(EISDIR) { try Kernel.truncate(s["d"], 0) }
@@ -34,7 +34,7 @@ extension PosixCases {
             s.fails(EINVAL) { try Kernel.truncate(s["f"], -1) }
             s.equal(try s.text(s["f"]), "abc")
         },
-        PosixCase("a write behind the end leaves a hole that reads as zeros") { s in
+        PosixCase("sizes.holes", "a write behind the end leaves a hole that reads as zeros") { s in
             let fd = try s.open(s["f"], O_RDWR | O_CREAT)
             try Kernel.write(fd, [1])
             try Kernel.write(fd, [2], at: 1 << 20)
@@ -42,7 +42,7 @@ extension PosixCases {
             s.that(try Kernel.read(fd, at: 1, 1 << 18).allSatisfy { $0 == 0 }, "the hole is zeros")
             s.equal(try Kernel.read(fd, at: 1 << 20, 5), [2])
         },
-        PosixCase("a hole of a tebibyte costs nothing") { s in
+        PosixCase("sizes.holes", "a hole of a tebibyte costs nothing") { s in
             let fd = try s.open(s["f"], O_RDWR | O_CREAT)
             try Kernel.truncate(fd, 1 << 40)
             let status = try Kernel.stat(fd)
@@ -53,7 +53,7 @@ extension PosixCases {
             s.equal(try Kernel.read(fd, at: 1 << 39, 1), [9])
             s.that(try Kernel.stat(fd).st_blocks * 512 <= 1 << 20, "one byte costs one page or so")
         },
-        PosixCase("st_blocks tells what is allocated, up and down") { s in
+        PosixCase("sizes.blocks", "st_blocks tells what is allocated, up and down") { s in
             let fd = try s.open(s["f"], O_RDWR | O_CREAT)
             s.equal(try Kernel.stat(fd).st_blocks, 0)
             try Kernel.write(fd, [UInt8](repeating: 1, count: 1 << 20))
@@ -65,7 +65,7 @@ extension PosixCases {
             try Kernel.truncate(fd, 0)
             s.equal(try Kernel.stat(fd).st_blocks, 0)
         },
-        PosixCase("SEEK_DATA and SEEK_HOLE find what was written and what was not") { s in
+        PosixCase("sizes.seek", "SEEK_DATA and SEEK_HOLE find what was written and what was not") { s in
             let fd = try s.open(s["f"], O_RDWR | O_CREAT)
             try Kernel.truncate(fd, 4 << 20)
             try Kernel.write(fd, [UInt8](repeating: 1, count: 4096), at: 1 << 20)
@@ -80,7 +80,7 @@ extension PosixCases {
             s.fails(ENXIO, "at the end") { try Kernel.seek(fd, 4 << 20, linux_seek_hole) }
             s.fails(ENXIO, "past the end") { try Kernel.seek(fd, 5 << 20, linux_seek_data) }
         },
-        PosixCase("in a file without holes the only hole is its end") { s in
+        PosixCase("sizes.seek", "in a file without holes the only hole is its end") { s in
             let fd = try s.open(s["f"], O_RDWR | O_CREAT)
             s.fails(ENXIO, "empty") { try Kernel.seek(fd, 0, linux_seek_data) }
             try Kernel.write(fd, [UInt8](repeating: 1, count: 10_000))
@@ -89,7 +89,7 @@ extension PosixCases {
             s.equal(try Kernel.seek(fd, 0, linux_seek_hole), 10_000)
             s.equal(try Kernel.seek(fd, 9_999, linux_seek_hole), 10_000)
         },
-        PosixCase("lseek takes every whence, and no negative place") { s in
+        PosixCase("sizes.seek", "lseek takes every whence, and no negative place") { s in
             try s.make(s["f"], "0123456789")
             let fd = try s.open(s["f"], O_RDWR)
             s.equal(try Kernel.seek(fd, -3, SEEK_END), 7)
@@ -102,69 +102,10 @@ extension PosixCases {
             s.equal(try Kernel.read(fd, 9), [])
             s.equal(try Kernel.stat(fd).st_size, 10)
         },
-        PosixCase("fallocate reserves blocks, extends the size and changes no byte") { s in
-            let fd = try s.open(s["f"], O_RDWR | O_CREAT)
-            try Kernel.write(fd, [1, 2, 3])
-            try Kernel.fallocate(fd, 0, 0, 1 << 20)
-            let status = try Kernel.stat(fd)
-            s.equal(status.st_size, 1 << 20)
-            s.that(status.st_blocks * 512 >= 1 << 20, "blocks are \(status.st_blocks)")
-            s.equal(try Kernel.read(fd, at: 0, 5), [1, 2, 3, 0, 0])
-        },
-        PosixCase("fallocate with KEEP_SIZE reserves and keeps the size") { s in
-            let fd = try s.open(s["f"], O_RDWR | O_CREAT)
-            try Kernel.write(fd, [1, 2, 3])
-            try Kernel.fallocate(fd, linux_falloc_keep_size, 0, 1 << 20)
-            let status = try Kernel.stat(fd)
-            s.equal(status.st_size, 3)
-            s.that(status.st_blocks * 512 >= 1 << 20, "blocks are \(status.st_blocks)")
-            try Kernel.truncate(fd, 3)
-            s.equal(try s.contents(s["f"]), [1, 2, 3])
-        },
-        PosixCase("punching a hole zeroes it, gives its blocks back and keeps the size") { s in
-            let fd = try s.open(s["f"], O_RDWR | O_CREAT)
-            try Kernel.write(fd, [UInt8](repeating: 5, count: 1 << 20))
-            let both = linux_falloc_punch_hole | linux_falloc_keep_size
-            try Kernel.fallocate(fd, both, 1 << 18, 1 << 19)
-            let status = try Kernel.stat(fd)
-            s.equal(status.st_size, 1 << 20)
-            s.that(status.st_blocks * 512 <= (1 << 19) + 65536, "blocks are \(status.st_blocks)")
-            let bytes = try s.contents(s["f"])
-            s.that(bytes[..<(1 << 18)].allSatisfy { $0 == 5 }, "before")
-            s.that(bytes[(1 << 18)..<(3 << 18)].allSatisfy { $0 == 0 }, "inside")
-            s.that(bytes[(3 << 18)...].allSatisfy { $0 == 5 }, "behind")
-            s.fails(EOPNOTSUPP) { try Kernel.fallocate(fd, linux_falloc_punch_hole, 0, 10) }
-        },
-        PosixCase("a hole may begin and end inside pages, and lie past the end") { s in
-            let both = linux_falloc_punch_hole | linux_falloc_keep_size
-            let fd = try s.open(s["f"], O_RDWR | O_CREAT)
-            for (start, count) in [
-                (1, 1), (100, 5000), (4095, 2), (4096, 4096), (9999, 90_000), (20_000, 10),
-            ] {
-                try Kernel.write(fd, [UInt8](repeating: 6, count: 10_000), at: 0)
-                try Kernel.fallocate(fd, both, start, count)
-                s.equal(try Kernel.stat(fd).st_size, 10_000)
-                let bytes = try Kernel.read(fd, at: 0, 10_000)
-                for index in 0..<10_000 where (bytes[index] == 0) != (index >= start && index < start + count)
-                {
-                    s.that(false, "byte \(index) of a hole at \(start) of \(count)")
-                    break
-                }
-            }
-        },
-        PosixCase("fallocate refuses nonsense and what it cannot do, and changes nothing") { s in
-            let fd = try s.open(s["f"], O_RDWR | O_CREAT)
-            try Kernel.write(fd, [UInt8](repeating: 1, count: 16384))
-            s.fails(EINVAL) { try Kernel.fallocate(fd, 0, 0, 0) }
-            s.fails(EINVAL) { try Kernel.fallocate(fd, 0, -1, 10) }
-            s.fails(EINVAL) { try Kernel.fallocate(fd, 0, 0, -1) }
-            s.fails(EOPNOTSUPP) { try Kernel.fallocate(fd, linux_falloc_collapse_range, 0, 4096) }
-            s.fails(EOPNOTSUPP) { try Kernel.fallocate(fd, linux_falloc_insert_range, 0, 4096) }
-            s.fails(EFBIG) { try Kernel.fallocate(fd, 0, Int.max - 10, 100) }
-            s.equal(try Kernel.stat(fd).st_size, 16384)
-            s.that(try s.contents(s["f"]).allSatisfy { $0 == 1 }, "the content is as it was")
-        },
-        PosixCase("places at the edge of what a number holds are refused or work, and nothing breaks") { s in
+        PosixCase(
+            "sizes.largest",
+            "places at the edge of what a number holds are refused or work, and nothing breaks"
+        ) { s in
             let fd = try s.open(s["f"], O_RDWR | O_CREAT)
             try Kernel.write(fd, [1])
             s.fails(anyOf: [EFBIG, EINVAL]) { try Kernel.write(fd, [2], at: Int.max) }
@@ -178,7 +119,7 @@ extension PosixCases {
                 s.equal(try s.contents(s["f"]), [1])
             }
         },
-        PosixCase("a process past its RLIMIT_FSIZE gets EFBIG, after what fitted") { s in
+        PosixCase("sizes.largest", "a process past its RLIMIT_FSIZE gets EFBIG, after what fitted") { s in
             let script = """
                 import os, resource, signal
                 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -195,7 +136,7 @@ extension PosixCases {
             s.equal(result.output, "27\n27\n")
             s.equal(try Kernel.stat(s["f"]).st_size, 10_000)
         },
-        PosixCase("pieces of odd sizes, written in any order, read back in any pieces") { s in
+        PosixCase("sizes.pieces", "pieces of odd sizes, written in any order, read back in any pieces") { s in
             let fd = try s.open(s["f"], O_RDWR | O_CREAT)
             let whole = (0..<3_000_000).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 7) }
             var pieces: [Range<Int>] = []
@@ -218,12 +159,12 @@ extension PosixCases {
                     try Kernel.read(fd, at: start, 12_345) == Array(whole[start..<end]), "piece at \(start)")
             }
         },
-        PosixCase("writes of one byte each, thousands of them, make one file") { s in
+        PosixCase("sizes.pieces", "writes of one byte each, thousands of them, make one file") { s in
             let fd = try s.open(s["f"], O_WRONLY | O_CREAT | O_APPEND)
             for index in 0..<5000 { try Kernel.write(fd, [UInt8(truncatingIfNeeded: index)]) }
             s.equal(try s.contents(s["f"]), (0..<5000).map { UInt8(truncatingIfNeeded: $0) })
         },
-        PosixCase("a write of nothing changes nothing") { s in
+        PosixCase("sizes.pieces", "a write of nothing changes nothing") { s in
             try s.make(s["f"], "abc")
             let fd = try s.open(s["f"], O_WRONLY)
             try s.times(of: s["f"], modified: false, changed: false, "write of 0") {
@@ -232,25 +173,5 @@ extension PosixCases {
             }
             s.equal(try Kernel.stat(fd).st_size, 3)
         },
-    ]
-
-    /// Rules that tmpfs does not have, and dmemfs promises.
-    package static let beyondTmpfs: [PosixCase] = [
-        PosixCase("ZERO_RANGE zeroes, keeps the blocks, and extends unless it keeps the size") { s in
-            let fd = try s.open(s["f"], O_RDWR | O_CREAT)
-            try Kernel.write(fd, [UInt8](repeating: 5, count: 20_000))
-            try Kernel.fallocate(fd, linux_falloc_zero_range, 100, 10_000)
-            let bytes = try s.contents(s["f"])
-            s.equal(bytes.count, 20_000)
-            s.that(bytes[100..<10_100].allSatisfy { $0 == 0 }, "inside")
-            s.that(bytes[..<100].allSatisfy { $0 == 5 } && bytes[10_100...].allSatisfy { $0 == 5 }, "outside")
-            s.that(try Kernel.stat(fd).st_blocks * 512 >= 20_000, "the blocks are still held")
-            let keeping = linux_falloc_zero_range | linux_falloc_keep_size
-            try Kernel.fallocate(fd, keeping, 15_000, 20_000)
-            s.equal(try Kernel.stat(fd).st_size, 20_000)
-            try Kernel.fallocate(fd, linux_falloc_zero_range, 15_000, 20_000)
-            s.equal(try Kernel.stat(fd).st_size, 35_000)
-            s.that(try s.contents(s["f"])[15_000...].allSatisfy { $0 == 0 }, "the tail is zeros")
-        }
     ]
 }

@@ -1,10 +1,9 @@
 import Basics
-import CLinux
 import Glibc
 
 extension PosixCases {
     static let special: [PosixCase] = [
-        PosixCase("a symlink keeps its target byte for byte, up to 4095 of them") { s in
+        PosixCase("special.symlinks", "a symlink keeps its target byte for byte, up to 4095 of them") { s in
             for length in [1, 59, 60, 255, 1024, 4095] {
                 let target = (0..<length).map { UInt8(ascii: "a") + UInt8($0 % 26) }
                 let path = s["l\(length)"]
@@ -17,7 +16,8 @@ extension PosixCases {
             }
             s.fails(ENOENT, "an empty target") { try Kernel.symlink("", s["none"]) }
         },
-        PosixCase("a symlink's target is followed from where the link is, and is bytes") { s in
+        PosixCase("special.symlinks", "a symlink's target is followed from where the link is, and is bytes") {
+            s in
             try Kernel.mkdir(s["d"])
             try s.make(s["f"], "f")
             try Kernel.symlink("../f", s["d/l"])
@@ -27,7 +27,8 @@ extension PosixCases {
             s.equal(try Kernel.readlink(s["odd"]), odd)
             s.equal(try Kernel.lstat(s["odd"]).permissions, 0o777)
         },
-        PosixCase("symlinks in a circle are ELOOP, forty in a row are not followed") { s in
+        PosixCase("special.symlinks", "symlinks in a circle are ELOOP, forty in a row are not followed") {
+            s in
             try Kernel.symlink("b", s["a"])
             try Kernel.symlink("a", s["b"])
             try Kernel.symlink("self", s["self"])
@@ -38,7 +39,9 @@ extension PosixCases {
             s.equal(try s.text(s["c40"]), "end")
             s.fails(ELOOP) { try Kernel.stat(s["c41"]) }
         },
-        PosixCase("readlink of what is no symlink is EINVAL, and a short buffer is filled") { s in
+        PosixCase(
+            "special.symlinks", "readlink of what is no symlink is EINVAL, and a short buffer is filled"
+        ) { s in
             try s.make(s["f"])
             try Kernel.mkdir(s["d"])
             s.fails(EINVAL) { try Kernel.readlink(s["f"]) }
@@ -46,7 +49,7 @@ extension PosixCases {
             try Kernel.symlink("abcdef", s["l"])
             s.equal(try Kernel.readlink(s["l"], capacity: 3), Array("abc".utf8))
         },
-        PosixCase("unlink, lstat and lchown take a symlink itself") { s in
+        PosixCase("special.symlinks", "unlink, lstat and lchown take a symlink itself") { s in
             try s.make(s["f"], "f")
             try Kernel.symlink("f", s["l"])
             try Kernel.lchown(s["l"], geteuid(), getegid())
@@ -55,7 +58,7 @@ extension PosixCases {
             try Kernel.unlink(s["l"])
             s.equal(try s.text(s["f"]), "f")
         },
-        PosixCase("mknod makes pipes and sockets, and regular files") { s in
+        PosixCase("special.nodes", "mknod makes pipes and sockets, and regular files") { s in
             try Kernel.mknod(s["p"], S_IFIFO | 0o640)
             try Kernel.mknod(s["s"], S_IFSOCK | 0o600)
             try Kernel.mknod(s["f"], S_IFREG | 0o600)
@@ -66,7 +69,7 @@ extension PosixCases {
             s.fails(EEXIST) { try Kernel.mknod(s["f"], S_IFREG | 0o600) }
             s.fails(anyOf: [EPERM, EINVAL]) { try Kernel.mknod(s["d"], S_IFDIR | 0o700) }
         },
-        PosixCase("mknod of devices keeps both of their numbers", needsRoot: true) { s in
+        PosixCase("special.nodes", "mknod of devices keeps both of their numbers", needsRoot: true) { s in
             let numbers: [UInt] = [0x103, 0x800, 0xfff00 | 0xff, 0x1_2345_6789 & 0xffff_ffff]
             for (index, number) in numbers.enumerated() {
                 try Kernel.mknod(s["c\(index)"], S_IFCHR | 0o600, device: number)
@@ -76,13 +79,13 @@ extension PosixCases {
                 s.equal(try Kernel.lstat(s["b\(index)"]).type, S_IFBLK)
             }
         },
-        PosixCase("mknod of a device by another user is EPERM", needsRoot: true) { s in
+        PosixCase("special.nodes", "mknod of a device by another user is EPERM", needsRoot: true) { s in
             try Threads.become(1234, 1234) {
                 s.fails(EPERM) { try Kernel.mknod(s["c"], S_IFCHR | 0o600, device: 0x103) }
                 try Kernel.mknod(s["p"], S_IFIFO | 0o600)
             }
         },
-        PosixCase("bytes go through a pipe, and leave nothing in the file") { s in
+        PosixCase("special.pipes", "bytes go through a pipe, and leave nothing in the file") { s in
             try Kernel.mknod(s["p"], S_IFIFO | 0o600)
             let reader = try s.open(s["p"], O_RDONLY | O_NONBLOCK)
             let writer = try s.open(s["p"], O_WRONLY)
@@ -93,7 +96,7 @@ extension PosixCases {
             try Kernel.mknod(s["q"], S_IFIFO | 0o600)
             s.fails(ENXIO, "no reader") { try Kernel.open(s["q"], O_WRONLY | O_NONBLOCK) }
         },
-        PosixCase("a socket can be bound and connected to, and is ENXIO to open") { s in
+        PosixCase("special.pipes", "a socket can be bound and connected to, and is ENXIO to open") { s in
             let script = """
                 import socket, os
                 os.chdir(os.environ["PLACE"])

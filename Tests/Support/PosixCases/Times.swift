@@ -1,10 +1,9 @@
 import Basics
-import CLinux
 import Glibc
 
 extension PosixCases {
     static let times: [PosixCase] = [
-        PosixCase("times are set exactly to the nanosecond") { s in
+        PosixCase("times.kept", "times are set exactly to the nanosecond") { s in
             try s.make(s["f"])
             for moment in [
                 Moment(1, 1), Moment(1_234_567_890, 123_456_789), Moment(1_700_000_000, 999_999_999),
@@ -16,7 +15,7 @@ extension PosixCases {
                 s.equal(status.modified, later)
             }
         },
-        PosixCase("times before 1970 and after 2106 are kept") { s in
+        PosixCase("times.kept", "times before 1970 and after 2106 are kept") { s in
             try s.make(s["f"])
             try Kernel.mkdir(s["d"])
             for name in ["f", "d"] {
@@ -29,7 +28,7 @@ extension PosixCases {
                 }
             }
         },
-        PosixCase("UTIME_NOW sets the present, UTIME_OMIT leaves a time alone") { s in
+        PosixCase("times.set", "UTIME_NOW sets the present, UTIME_OMIT leaves a time alone") { s in
             try s.make(s["f"])
             let old = Moment(1000, 1)
             try Kernel.setTimes(s["f"], accessed: old.time, modified: old.time)
@@ -42,32 +41,22 @@ extension PosixCases {
             s.that(status.accessed > Moment(1_600_000_000), "now is now: \(status.accessed)")
             s.equal(status.modified, old)
         },
-        PosixCase("omitting both times changes nothing at all") { s in
+        PosixCase("times.set", "omitting both times changes nothing at all") { s in
             try s.make(s["f"])
             try s.times(of: s["f"], modified: false, changed: false, "both omitted") {
                 try Kernel.setTimes(s["f"], accessed: nil, modified: nil)
             }
         },
-        PosixCase("setting a time moves the ctime") { s in
+        PosixCase("times.set", "setting a time moves the ctime") { s in
             try s.make(s["f"])
             try s.times(of: s["f"], modified: false, changed: true, "utimensat") {
                 try Kernel.setTimes(s["f"], accessed: Moment(5).time, modified: nil)
             }
         },
-        PosixCase("a symlink has times of its own") { s in
-            try s.make(s["f"])
-            try Kernel.symlink("f", s["l"])
-            let target = try Kernel.stat(s["f"])
-            let moment = Moment(-77, 3)
-            try Kernel.setTimes(s["l"], accessed: moment.time, modified: moment.time, follow: false)
-            s.equal(try Kernel.lstat(s["l"]).modified, moment)
-            s.equal(try Kernel.stat(s["f"]).modified, target.modified)
-            try Kernel.setTimes(s["l"], accessed: nil, modified: Moment(99).time)
-            s.equal(try Kernel.stat(s["f"]).modified, Moment(99))
-            s.equal(try Kernel.lstat(s["l"]).modified, moment)
-        },
-        PosixCase("only the owner may set given times, who may write may set the present", needsRoot: true) {
-            s in
+        PosixCase(
+            "times.set", "only the owner may set given times, who may write may set the present",
+            needsRoot: true
+        ) { s in
             try s.make(s["f"])
             try Kernel.chmod(s["f"], 0o646)
             try s.make(s["closed"])
@@ -82,7 +71,19 @@ extension PosixCases {
                 }
             }
         },
-        PosixCase("a new file's times are all the same and near the present") { s in
+        PosixCase("times.symlink", "a symlink has times of its own") { s in
+            try s.make(s["f"])
+            try Kernel.symlink("f", s["l"])
+            let target = try Kernel.stat(s["f"])
+            let moment = Moment(-77, 3)
+            try Kernel.setTimes(s["l"], accessed: moment.time, modified: moment.time, follow: false)
+            s.equal(try Kernel.lstat(s["l"]).modified, moment)
+            s.equal(try Kernel.stat(s["f"]).modified, target.modified)
+            try Kernel.setTimes(s["l"], accessed: nil, modified: Moment(99).time)
+            s.equal(try Kernel.stat(s["f"]).modified, Moment(99))
+            s.equal(try Kernel.lstat(s["l"]).modified, moment)
+        },
+        PosixCase("times.new", "a new file's times are all the same and near the present") { s in
             s.tick()
             let clock = Moment(time(nil))
             try s.make(s["f"])
@@ -95,7 +96,7 @@ extension PosixCases {
                 s.that(abs(status.modified.seconds - clock.seconds) <= 2, "\(name): \(status.modified)")
             }
         },
-        PosixCase("a write moves mtime and ctime, a read neither") { s in
+        PosixCase("times.data", "a write moves mtime and ctime, a read neither") { s in
             try s.make(s["f"], "abc")
             let fd = try s.open(s["f"], O_RDWR)
             try s.times(of: s["f"], modified: true, changed: true, "write") { try Kernel.write(fd, [1]) }
@@ -106,7 +107,7 @@ extension PosixCases {
                 _ = try Kernel.read(fd, at: 0, 3)
             }
         },
-        PosixCase("a change of size moves mtime and ctime") { s in
+        PosixCase("times.data", "a change of size moves mtime and ctime") { s in
             try s.make(s["f"], "abc")
             try s.times(of: s["f"], modified: true, changed: true, "shorter") {
                 try Kernel.truncate(s["f"], 1)
@@ -119,7 +120,36 @@ extension PosixCases {
                 try Kernel.truncate(fd, 10)
             }
         },
-        PosixCase("chmod, chown and xattrs move the ctime only") { s in
+        PosixCase("times.data", "O_TRUNC moves mtime and ctime, an open without it moves neither") { s in
+            try s.make(s["f"], "abc")
+            try s.times(of: s["f"], modified: false, changed: false, "open") {
+                try s.close(try s.open(s["f"], O_RDWR))
+            }
+            try s.times(of: s["f"], modified: true, changed: true, "O_TRUNC") {
+                try s.close(try s.open(s["f"], O_RDWR | O_TRUNC))
+            }
+            try s.times(of: s["f"], modified: true, changed: true, "O_TRUNC of an empty file") {
+                try s.close(try s.open(s["f"], O_RDWR | O_TRUNC))
+            }
+        },
+        PosixCase("times.data", "ftruncate moves both times also where the size stays") { s in
+            try s.make(s["f"], "abc")
+            let fd = try s.open(s["f"], O_RDWR)
+            try s.times(of: s["f"], modified: true, changed: true, "ftruncate") {
+                try Kernel.truncate(fd, 3)
+            }
+        },
+        PosixCase("times.data", "a store through a shared mapping moves both times, by msync at the latest") {
+            s in
+            try s.make(s["f"], [UInt8](repeating: 1, count: 8192))
+            let fd = try s.open(s["f"], O_RDWR)
+            let mapping = try Mapping(fd, bytes: 8192, shared: true)
+            try s.times(of: s["f"], modified: true, changed: true, "store") {
+                mapping[5000] = 7
+                try mapping.sync()
+            }
+        },
+        PosixCase("times.attributes", "chmod, chown and xattrs move the ctime only") { s in
             try s.make(s["f"], "abc")
             try s.times(of: s["f"], modified: false, changed: true, "chmod") {
                 try Kernel.chmod(s["f"], 0o600)
@@ -138,7 +168,18 @@ extension PosixCases {
                 _ = try Kernel.stat(s["f"])
             }
         },
-        PosixCase("making and removing a name moves the times of its directory") { s in
+        PosixCase(
+            "times.attributes", "link and unlink move the ctime and the link count, and never the mtime"
+        ) { s in
+            try s.make(s["a"], "x")
+            try s.times(of: s["a"], modified: false, changed: true, "link") {
+                try Kernel.link(s["a"], s["b"])
+            }
+            s.equal(try Kernel.stat(s["a"]).st_nlink, 2)
+            try s.times(of: s["a"], modified: false, changed: true, "unlink") { try Kernel.unlink(s["b"]) }
+            s.equal(try Kernel.stat(s["a"]).st_nlink, 1)
+        },
+        PosixCase("times.directory", "making and removing a name moves the times of its directory") { s in
             try Kernel.mkdir(s["d"])
             let steps: [(String, () throws -> Void)] = [
                 ("create", { try s.make(s["d/f"]) }),
@@ -154,7 +195,25 @@ extension PosixCases {
                 try s.times(of: s["d"], modified: true, changed: true, name, step)
             }
         },
-        PosixCase("an operation that fails moves no time") { s in
+        PosixCase("times.directory", "link and unlink move the times of the directory") { s in
+            try s.make(s["a"])
+            try s.times(of: s.directory, modified: true, changed: true, "link") {
+                try Kernel.link(s["a"], s["b"])
+            }
+            try s.times(of: s.directory, modified: true, changed: true, "unlink") {
+                try Kernel.unlink(s["b"])
+            }
+        },
+        PosixCase("times.directory", "work on a file leaves the times of its directory alone") { s in
+            try s.make(s["f"], "abc")
+            try s.times(of: s.directory, modified: false, changed: false, "work on a file") {
+                try s.make(s["f"], "other")
+                try Kernel.truncate(s["f"], 1)
+                try Kernel.chmod(s["f"], 0o600)
+                _ = try s.contents(s["f"])
+            }
+        },
+        PosixCase("times.failure", "an operation that fails moves no time") { s in
             try Kernel.mkdir(s["d"])
             try s.make(s["d/f"], "abc")
             for path in [s["d"], s["d/f"]] {
@@ -167,15 +226,6 @@ extension PosixCases {
                     s.fails(ENODATA) { try Kernel.removeXattr(s["d/f"], "user.none") }
                     s.fails(EEXIST) { try Kernel.open(s["d/f"], O_RDWR | O_CREAT | O_EXCL) }
                 }
-            }
-        },
-        PosixCase("work on a file leaves the times of its directory alone") { s in
-            try s.make(s["f"], "abc")
-            try s.times(of: s.directory, modified: false, changed: false, "work on a file") {
-                try s.make(s["f"], "other")
-                try Kernel.truncate(s["f"], 1)
-                try Kernel.chmod(s["f"], 0o600)
-                _ = try s.contents(s["f"])
             }
         },
     ]
