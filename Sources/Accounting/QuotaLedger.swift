@@ -114,7 +114,7 @@ public final class QuotaLedger: Sendable {
             throw .noSpace
         }
         if let wall, bytes > 0, !behindWall, !wall.admit(bytes) {
-            giveBack(bytes, below: nil)
+            giveBack(bytes)
             refusals.bytes.add()
             throw .noSpace
         }
@@ -187,11 +187,14 @@ public final class QuotaLedger: Sendable {
 
     /// A reservation of `bytes` has ended: use has changed by `data` and `metadata`, which may be negative.
     func settle(_ bytes: Int, data dataDelta: Int, metadata metadataDelta: Int, behindWall: Bool = true) {
-        defer { wall?.settle(metadataDelta - (behindWall ? 0 : bytes)) }
         let change = dataDelta + metadataDelta - bytes
         if dataDelta != 0 { data.wrappingAdd(dataDelta, ordering: .relaxed) }
         if bytes != 0 { reserved.wrappingSubtract(bytes, ordering: .relaxed) }
         if change != 0 { used.wrappingAdd(change, ordering: .relaxed) }
-        parent?.settle(bytes, data: dataDelta, metadata: metadataDelta)
+        if let parent {
+            parent.settle(bytes, data: dataDelta, metadata: metadataDelta, behindWall: behindWall)
+        } else {
+            wall?.settle(metadataDelta - (behindWall ? 0 : bytes))
+        }
     }
 }

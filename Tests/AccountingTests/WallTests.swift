@@ -67,6 +67,16 @@ struct WallTests {
         #expect(room >= 0)
     }
 
+    @Test("a directory's metadata counts once")
+    func below() throws {
+        let job = QuotaLedger(limitBytes: 1 << 20, parent: ledger)
+        var charge = Charge(to: job)
+        try job.reserve(5000).commit(into: &charge, data: 0, metadata: 3000)
+        #expect(wall.metadataBytes == 3000)
+        charge.shrink(data: 0, metadata: -1000)
+        #expect(wall.metadataBytes == 2000)
+    }
+
     @Test("while it is held nothing grows, and what is freed does not grow again")
     func held() {
         store.used.store(10 << 20, ordering: .relaxed)
