@@ -1,6 +1,7 @@
 #include "CLinux.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -81,6 +82,10 @@ int64_t linux_lift_file_limits(void) {
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
     return limit.rlim_max > INT32_MAX ? INT32_MAX : (int64_t)limit.rlim_max;
+}
+
+int linux_take_read_lease(int file) {
+    return fcntl(file, F_SETLEASE, F_RDLCK) == 0 ? 0 : -errno;
 }
 
 int linux_store_mapped(int file, int64_t offset) {

@@ -24,6 +24,11 @@ extension stat {
     }
 }
 
+extension Attributes {
+    /// How long the kernel may keep them.
+    var cacheSeconds: Double { mayChange ? 0 : Fuse.cacheSeconds }
+}
+
 extension timespec {
     init(_ moment: Timestamp) {
         self.init(tv_sec: Int(moment.seconds), tv_nsec: Int(moment.nanoseconds))
@@ -48,7 +53,7 @@ extension fuse_entry_param {
         // The kernel has made the root itself, with generation 0.
         generation = entry.node == .root ? 0 : mountGeneration
         attr = stat(entry.attributes)
-        attr_timeout = cacheSeconds
+        attr_timeout = entry.attributes.cacheSeconds
         entry_timeout = cacheSeconds
     }
 }

@@ -86,7 +86,7 @@ typealias AttributesReply = Reply<AttributesShape>
 extension Reply where Shape == AttributesShape {
     consuming func are(_ attributes: Attributes) {
         var answer = stat(attributes)
-        _ = unsafe fuse_reply_attr(take(), &answer, cacheSeconds)
+        _ = unsafe fuse_reply_attr(take(), &answer, attributes.cacheSeconds)
     }
 }
 

@@ -102,7 +102,7 @@ public final class TreeServer: FileOperations {
         guard policy.passesThrough else { return policy.opening(mode, backing: 0) }
         do {
             let backing = try patience.withRetries { () throws(Errno) in
-                try tree.open(node, with: registry)
+                try tree.open(node, for: mode, with: registry)
             }
             return policy.opening(mode, backing: backing)
         } catch {

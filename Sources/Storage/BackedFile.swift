@@ -23,6 +23,9 @@ public struct BackedFile: ~Copyable {
     /// It has held something: what was mapped then stays mapped, whatever is closed.
     private var hasHeld = false
 
+    /// It has been open for writing, and so may be mapped.
+    private var mayBeMapped = false
+
     private static let pageBytes = PageArena.pageBytes
 
     /// - Parameter isPaid: its opening, which follows, must not be refused: the caller has reserved `cost`.
@@ -108,6 +111,14 @@ public struct BackedFile: ~Copyable {
         }
     }
 
+    /// Whether somebody may store into the file without a request from now on: who has it open to write, or
+    /// has it mapped so, also when it was closed since.
+    mutating func mayChange(in tmpfs: PrivateTmpfs) -> Bool {
+        guard mayBeMapped, number != 0 else { return false }
+        if opens == 0, !tmpfs.isOpenForWriting(number) { mayBeMapped = false }
+        return mayBeMapped
+    }
+
     /// Frees everything. Must be called before the value is dropped.
     mutating func free(in tmpfs: PrivateTmpfs, charge: inout Charge) {
         removeFile(in: tmpfs, charge: &charge)
@@ -117,7 +128,8 @@ public struct BackedFile: ~Copyable {
 
     /// Opens the file once more and returns what it is registered as.
     mutating func open(
-        size: Int, in tmpfs: PrivateTmpfs, charge: inout Charge, with registry: any BackingRegistry
+        for mode: OpenMode, size: Int, in tmpfs: PrivateTmpfs, charge: inout Charge,
+        with registry: any BackingRegistry
     ) throws(Errno) -> Int32 {
         let wasThere = number != 0
         do throws(Errno) {
@@ -132,6 +144,7 @@ public struct BackedFile: ~Copyable {
             throw error
         }
         opens += 1
+        if mode == .writing { mayBeMapped = true }
         return backing
     }
 

@@ -104,12 +104,26 @@ public enum FileContents: ~Copyable {
     /// Opens the file that the bytes lie in once more, and returns what it is registered as; 0 where they lie
     /// in none.
     public mutating func open(
-        size: Int, in memory: Memory, charge: inout Charge, with registry: any BackingRegistry
+        for mode: OpenMode, size: Int, in memory: Memory, charge: inout Charge,
+        with registry: any BackingRegistry
     ) throws(Errno) -> Int32 {
         try change { (_) throws(Errno) in
             0
         } _: { (file) throws(Errno) in
-            try file.open(size: size, in: memory.backing, charge: &charge, with: registry)
+            try file.open(for: mode, size: size, in: memory.backing, charge: &charge, with: registry)
+        }
+    }
+
+    /// Whether somebody may change the bytes without a request from now on.
+    public mutating func mayChange(in memory: Memory) -> Bool {
+        switch consume self {
+        case .paged(let contents):
+            self = .paged(contents)
+            return false
+        case .backed(var file):
+            let may = file.mayChange(in: memory.backing)
+            self = .backed(file)
+            return may
         }
     }
 

@@ -113,6 +113,18 @@ public final class PrivateTmpfs: Sendable {
         return status
     }
 
+    /// Whether anybody else has a file open for writing, or mapped so.
+    ///
+    /// The kernel gives no lease on a file that is. Where it gives none at all the answer is yes.
+    func isOpenForWriting(_ number: UInt64) -> Bool {
+        if let descriptor = open.withLock({ $0.remove(number) }) { close(descriptor) }
+        let file = unsafe withName(number) { unsafe openat(root, $0, O_RDONLY | O_CLOEXEC) }
+        guard file >= 0 else { return true }
+        defer { close(file) }
+        // Closing it gives the lease back.
+        return linux_take_read_lease(file) != 0
+    }
+
     /// Lends a descriptor of a file that is removed afterwards: for looking at what the kernel can do with
     /// such files.
     public func withSpareFile<Result>(_ body: (Int32) throws(Errno) -> Result) throws(Errno) -> Result {

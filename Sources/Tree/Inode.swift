@@ -95,7 +95,7 @@ extension Inode.State {
     }
 
     mutating func attributes(number: UInt64, in memory: Memory) -> Attributes {
-        observe(in: memory)
+        let mayChange = observeMapped(in: memory)
         var device: UInt32 = 0
         var bytes = 0
         var size = size
@@ -110,7 +110,24 @@ extension Inode.State {
         return Attributes(
             number: number, mode: mode, links: links, owner: owner, group: group, device: device, size: size,
             blocks: Int64((bytes + 511) / 512), accessed: accessed.time, modified: modified.time,
-            changed: changed.time)
+            changed: changed.time, mayChange: mayChange)
+    }
+
+    /// Observes, and says whether there may be something to observe again without a request.
+    private mutating func observeMapped(in memory: Memory) -> Bool {
+        guard isSelfChanging else { return false }
+        var taken = Inode.Body.plain
+        swap(&taken, &body)
+        var mayChange = false
+        switch consume taken {
+        case .file(var contents):
+            // First: what is done after the question is seen by the next look.
+            mayChange = contents.mayChange(in: memory)
+            body = .file(contents)
+        case let other: body = other
+        }
+        observe(in: memory)
+        return mayChange
     }
 
     /// The contents of a regular file with all that a change of them needs.

@@ -138,10 +138,13 @@ extension Tree {
     ///
     /// Returns what the file that its bytes lie in is registered as with the kernel, or 0 where they lie in
     /// the memory of this process; then nothing was counted and `release` must not follow.
-    public func open(_ node: NodeID, with registry: any BackingRegistry) throws(Errno) -> Int32 {
+    public func open(
+        _ node: NodeID, for mode: OpenMode, with registry: any BackingRegistry
+    ) throws(Errno) -> Int32 {
         try change(node) { (state) throws(Errno) in
             try state.withContents(in: memory) { (contents, charge, size) throws(Errno) in
-                try contents.open(size: size, in: memory, charge: &charge, with: registry)
+                try contents.open(
+                    for: mode, size: size, in: memory, charge: &charge, with: registry)
             }
         }
     }

@@ -120,8 +120,10 @@ struct PrivateTmpfsTests {
         let registry = Registry()
         var contents = FileContents(in: memory)
         var charge = Charge(to: ledger)
-        let first = try contents.open(size: 0, in: memory, charge: &charge, with: registry)
-        let second = try contents.open(size: 0, in: memory, charge: &charge, with: registry)
+        let first = try contents.open(
+            for: .writing, size: 0, in: memory, charge: &charge, with: registry)
+        let second = try contents.open(
+            for: .writing, size: 0, in: memory, charge: &charge, with: registry)
         #expect(first == second && registry.registered == [first])
         #expect(charge.bytes > 0)
         try contents.release(in: memory, charge: &charge, with: registry)
@@ -137,7 +139,8 @@ struct PrivateTmpfsTests {
         let registry = WritingRegistry()
         var contents = FileContents(in: memory)
         var charge = Charge(to: ledger)
-        _ = try contents.open(size: 0, in: memory, charge: &charge, with: registry)
+        _ = try contents.open(
+            for: .writing, size: 0, in: memory, charge: &charge, with: registry)
         let seen = contents.observe(in: memory, charge: &charge)
         #expect(seen?.size == 10_000)
         #expect(contents.dataBytes(in: memory) == 3 * 4096)

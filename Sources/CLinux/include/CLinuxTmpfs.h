@@ -26,6 +26,9 @@ int64_t linux_tmpfs_used(int root);
 /// page: written, mapped or only allocated, behind the end of the file too. Needs a kernel of 6.5.
 int64_t linux_pages_there(int file, int64_t offset, int64_t count);
 
+/// Takes a lease for reading on an open file. -EAGAIN where somebody has the file open for writing.
+int linux_take_read_lease(int file);
+
 /// Stores a byte into a file at `offset` through a shared mapping. The file must reach so far.
 int linux_store_mapped(int file, int64_t offset);
 
