@@ -31,6 +31,10 @@ extension ByteCount: CustomStringConvertible {
 /// Why a text is no size or count: one English line that says what to write instead.
 public struct QuantityError: Error, Hashable, CustomStringConvertible {
     public let description: String
+
+    public init(_ description: String) {
+        self.description = description
+    }
 }
 
 /// A size as the command line takes it: a number of bytes, or a share of the memory that can be had.
@@ -52,7 +56,7 @@ public enum SizeArgument: Hashable, Sendable {
             throw Quantity.error(error, in: text, what: "a percentage", example: "25%")
         }
         guard thousandths <= 100_000 else {
-            throw QuantityError(description: "'\(text)' is more than all memory: name at most 100%")
+            throw QuantityError("'\(text)' is more than all memory: name at most 100%")
         }
         self = .percent(thousandths: thousandths)
     }
@@ -95,7 +99,7 @@ private enum Quantity {
             case .zero: "is zero, which would hold nothing"
             case .tooLarge: "is larger than this machine can count"
             }
-        return QuantityError(description: "'\(text)' \(reason): write \(what) such as \(example)")
+        return QuantityError("'\(text)' \(reason): write \(what) such as \(example)")
     }
 
     static func suffixed(_ text: Substring.UTF8View, takesByteUnit: Bool) throws(Fault) -> Int {

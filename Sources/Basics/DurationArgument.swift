@@ -10,7 +10,7 @@ public enum DurationArgument {
             let count = Int(digits),
             count <= 86_400_000 / scale
         else {
-            throw QuantityError(description: "'\(text)' is not a time: write one such as 20s, 500ms or 2m")
+            throw QuantityError("'\(text)' is not a time: write one such as 20s, 500ms or 2m")
         }
         return count * scale
     }

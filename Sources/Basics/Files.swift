@@ -22,6 +22,20 @@ public enum Files {
         String(decoding: try contents(of: path), as: UTF8.self)
     }
 
+    /// The lines of a small file; none where it cannot be read.
+    public static func lines(of path: String) -> [Substring] {
+        do throws(Errno) {
+            return try text(of: path).split(separator: "\n")
+        } catch {
+            return []
+        }
+    }
+
+    /// The first line of a small file; nil where there is none.
+    public static func firstLine(of path: String) -> String? {
+        lines(of: path).first.map { String($0) }
+    }
+
     /// Up to `count` bytes from `descriptor`; empty at the end.
     public static func read(_ descriptor: Int32, upTo count: Int) throws(Errno) -> [UInt8] {
         while true {
@@ -127,6 +141,14 @@ public enum Files {
         close(descriptor)
     }
 
+    /// Writes to a file that is there, as of /proc or /sys.
+    public static func overwrite(_ path: String, with text: String) throws(Errno) {
+        let descriptor = unsafe open(path, O_WRONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+        defer { close(descriptor) }
+        try write(Array(text.utf8), to: descriptor)
+    }
+
     /// umount2(2). `flags` are its own.
     public static func unmount(_ path: String, flags: Int32) throws(Errno) {
         guard unsafe umount2(path, flags) == 0 else { throw Errno(rawValue: errno) }
@@ -150,6 +172,13 @@ public enum Files {
         guard let value = unsafe getenv(name) else { return nil }
         let text = unsafe String(cString: value)
         return text.isEmpty ? nil : text
+    }
+
+    /// What an open file is, as systemd writes it in `JOURNAL_STREAM`: `device:inode`.
+    public static func identity(of descriptor: Int32) -> String {
+        var status = stat()
+        guard unsafe fstat(descriptor, &status) == 0 else { return "" }
+        return "\(status.st_dev):\(status.st_ino)"
     }
 
     /// Milliseconds of the monotonic clock.

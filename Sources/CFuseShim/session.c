@@ -81,11 +81,12 @@ struct shim_session *shim_session_create(const struct shim_options *options, voi
     pthread_mutex_init(&session->lock, NULL);
     pthread_cond_init(&session->changed, NULL);
     session->threads = calloc(session->workers, sizeof *session->threads);
+    session->beats = calloc(session->workers, sizeof *session->beats);
     session->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
     fuse_set_log_func(hear);
     listen_to_libfuse(true);
-    if (session->threads != NULL && session->stop_fd >= 0) {
+    if (session->threads != NULL && session->beats != NULL && session->stop_fd >= 0) {
         session->fuse = create_fuse_session(session, options);
     }
     listen_to_libfuse(false);
@@ -114,6 +115,7 @@ void shim_session_destroy(struct shim_session *session) {
     pthread_cond_destroy(&session->changed);
     pthread_mutex_destroy(&session->lock);
     free(session->threads);
+    free(session->beats);
     free(session);
 }
 
@@ -156,6 +158,7 @@ static int create_waiter(struct shim_session *session) {
 /// After a request one thread, and one alone, goes on asking for a while before it blocks: waking a thread
 /// costs more than most requests do. Further spinners would only take the processor from the callers.
 static int serve_requests(struct shim_session *session, int waiter, struct fuse_buf *buffer) {
+    atomic_uint *beat = &session->beats[atomic_fetch_add(&session->beating, 1)];
     bool is_spinner = false;
     uint64_t deadline = 0;
     int result = 0;
@@ -178,7 +181,10 @@ static int serve_requests(struct shim_session *session, int waiter, struct fuse_
             break;
         }
         if (is_spinner) session->spinning = is_spinner = false;
+        // Relaxed: who looks wants to know only whether it moves.
+        atomic_fetch_add_explicit(beat, 1, memory_order_relaxed);
         serve_frame(session, buffer);
+        atomic_fetch_add_explicit(beat, 1, memory_order_relaxed);
         if (session->spin_microseconds > 0 && !atomic_exchange(&session->spinning, true)) {
             is_spinner = true;
             deadline = now_microseconds() + session->spin_microseconds;
@@ -277,6 +283,10 @@ bool shim_session_start(struct shim_session *session) {
 int shim_session_finish(struct shim_session *session) {
     while (session->started > 0) pthread_join(session->threads[--session->started], NULL);
     return session->failure;
+}
+
+uint32_t shim_session_beat(struct shim_session *session, unsigned index) {
+    return index < session->workers ? atomic_load_explicit(&session->beats[index], memory_order_relaxed) : 0;
 }
 
 void shim_session_stop(struct shim_session *session) {

@@ -39,6 +39,10 @@ struct shim_session {
     bool initialized;
     int failure;
 
+    /// One for each worker, its own: odd while it serves a request.
+    atomic_uint *beats;
+    /// How many workers have taken theirs.
+    atomic_uint beating;
     /// The first `started` of them are to be joined.
     pthread_t *threads;
     unsigned started;

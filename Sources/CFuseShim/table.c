@@ -20,6 +20,10 @@ static void *context_of(fuse_req_t request) {
     return session_of(request)->context;
 }
 
+void *shim_context_of(fuse_req_t request) {
+    return context_of(request);
+}
+
 /// Whether `count` bytes from `start` on are part of the frame that is served.
 static bool in_frame(const void *start, size_t count) {
     const char *first = start;

@@ -2,13 +2,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/futex.h>
 #include <malloc.h>
 #include <poll.h>
+#include <sched.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -20,6 +23,10 @@
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
+#endif
+
+#ifndef STATX_MNT_ID_UNIQUE
+#define STATX_MNT_ID_UNIQUE 0x4000U
 #endif
 
 const long linux_utime_now = UTIME_NOW;
@@ -136,10 +143,79 @@ int linux_notify(const char *path, const char *message) {
     return error;
 }
 
+int linux_send_datagram(const char *path, const void *bytes, size_t count) {
+    struct sockaddr_un address;
+    socklen_t length = unix_address(&address, path);
+    if (length == 0) {
+        return ENAMETOOLONG;
+    }
+    int datagrams = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (datagrams < 0) {
+        return errno;
+    }
+    ssize_t sent = sendto(datagrams, bytes, count, MSG_NOSIGNAL, (struct sockaddr *)&address, length);
+    int error = sent >= 0 ? 0 : errno;
+    close(datagrams);
+    return error;
+}
+
+int linux_drop_capabilities(int keeping_lock) {
+    const uint32_t kept = 1U << CAP_SYS_ADMIN | 1U << CAP_DAC_READ_SEARCH |
+                          (keeping_lock ? 1U << CAP_IPC_LOCK : 0);
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[2];
+    if (syscall(SYS_capget, &header, sets) != 0) {
+        return errno;
+    }
+    // Fails without CAP_SETPCAP, and where there is no such capability: no_new_privs stands behind it.
+    for (unsigned capability = 0; capability < 64; capability++) {
+        if (capability >= 32 || (kept >> capability & 1) == 0) {
+            prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
+        }
+    }
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    sets[0].permitted &= kept;
+    sets[0].effective = sets[0].permitted;
+    sets[1].permitted = sets[1].effective = 0;
+    sets[0].inheritable = sets[1].inheritable = 0;
+    return syscall(SYS_capset, &header, sets) == 0 ? 0 : errno;
+}
+
+int linux_lock_memory(void) {
+    struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
+    // Only root may; what it is now decides for others.
+    setrlimit(RLIMIT_MEMLOCK, &all);
+    return mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0 ? 0 : errno;
+}
+
+int linux_remount(const char *path, unsigned long flags) {
+    return mount(NULL, path, NULL, MS_REMOUNT | flags, NULL) == 0 ? 0 : errno;
+}
+
+int linux_enter_mount_namespace(const char *path) {
+    int space = open(path, O_RDONLY | O_CLOEXEC);
+    if (space < 0) {
+        return errno;
+    }
+    int error = setns(space, CLONE_NEWNS) == 0 ? 0 : errno;
+    close(space);
+    return error;
+}
+
 int linux_probe_mount(const char *path) {
     struct statx attributes;
     int flags = AT_STATX_FORCE_SYNC | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT;
     return statx(AT_FDCWD, path, flags, STATX_BASIC_STATS, &attributes) == 0 ? 0 : errno;
+}
+
+uint64_t linux_mount_number(const char *path) {
+    struct statx found;
+    int flags = AT_STATX_DONT_SYNC | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT;
+    unsigned wanted = STATX_MNT_ID | STATX_MNT_ID_UNIQUE;
+    if (statx(AT_FDCWD, path, flags, wanted, &found) != 0 || (found.stx_mask & wanted) == 0) {
+        return 0;
+    }
+    return found.stx_mnt_id;
 }
 
 int linux_process_descriptor(int32_t process) {

@@ -24,12 +24,24 @@ public enum Client {
     public static func setLimits(
         _ request: LimitsRequest, of mount: MountEntry
     ) throws(ControlError) -> Result<LimitsAnswer, ControlRefusal> {
+        try change("/v1/limits", try JSON.encode(request), of: mount)
+    }
+
+    /// Asks the daemon behind `mount` to read its configuration anew; a failure is its no.
+    public static func reload(_ mount: MountEntry) throws(ControlError) -> Result<
+        LimitsAnswer, ControlRefusal
+    > {
+        try change("/v1/reload", [], of: mount)
+    }
+
+    private static func change(
+        _ path: String, _ body: [UInt8], of mount: MountEntry
+    ) throws(ControlError) -> Result<LimitsAnswer, ControlRefusal> {
         let connection = try connect(to: mount)
         defer { close(connection) }
-        let body = try JSON.encode(request)
         let answer: [UInt8]
         do throws(Errno) {
-            answer = try ask(Wire.question("/v1/limits", putting: body), on: connection)
+            answer = try ask(Wire.question(path, putting: body), on: connection)
         } catch {
             throw ControlError("the daemon of \(mount.mountpoint) does not answer: \(error)")
         }

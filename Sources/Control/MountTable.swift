@@ -9,6 +9,8 @@ public struct MountEntry: Hashable, Sendable {
     /// What of the filesystem is mounted; not `/` for a bind mount of a part of it.
     public var root: String
     public var mountpoint: String
+    /// The flags of this mount alone, such as `rw,nosuid,relatime`.
+    public var options: String
     public var type: String
     /// What mount(8) and df(1) show as the device.
     public var source: String
@@ -42,6 +44,7 @@ public struct MountEntry: Hashable, Sendable {
         deviceMinor = minor
         root = Self.unescaped(fields[3])
         mountpoint = Self.unescaped(fields[4])
+        options = Self.unescaped(fields[5])
         type = Self.unescaped(fields[dash + 1])
         source = Self.unescaped(fields[dash + 2])
         superOptions = Self.unescaped(fields[dash + 3])

@@ -11,11 +11,14 @@ public final class Server: Sendable {
     static let connectionLimit = 32
     static let connectionLimitPerUser = 8
     static let requestTimeMilliseconds = 5000
+    /// How long the daemon of a mount that has ended may take to end, too.
+    static let patienceMilliseconds = 2000
 
     private let path: String
     private let listener: Int32
     private let answerStatus: @Sendable () -> Status
     private let changeLimits: @Sendable (LimitsRequest) throws(ControlRefusal) -> LimitsAnswer
+    private let reload: @Sendable () throws(ControlRefusal) -> LimitsAnswer
     private let stopped = Atomic<Bool>(false)
 
     private struct Connection {
@@ -28,16 +31,22 @@ public final class Server: Sendable {
     /// Listens at `path`, in a folder that it makes if need be. A socket there that nobody listens on is
     /// replaced.
     ///
-    /// - Parameter limits: changes the limits; called for root and the owner of this process only.
+    /// - Parameters:
+    ///   - limits: changes the limits; called for root and the owner of this process only.
+    ///   - reload: reads the configuration anew; for the same.
     public init(
         at path: String,
         limits: @escaping @Sendable (LimitsRequest) throws(ControlRefusal) -> LimitsAnswer = {
             (_) throws(ControlRefusal) in throw ControlRefusal(.refused, "the limits are fixed")
         },
+        reload: @escaping @Sendable () throws(ControlRefusal) -> LimitsAnswer = { () throws(ControlRefusal) in
+            throw ControlRefusal(.refused, "there is nothing to read anew")
+        },
         status: @escaping @Sendable () -> Status
     ) throws(Errno) {
         self.path = path
         changeLimits = limits
+        self.reload = reload
         answerStatus = status
         listener = try Self.listen(at: path)
         do throws(Errno) {
@@ -69,18 +78,23 @@ public final class Server: Sendable {
         // A folder of another user's is no place for our socket: he could put his own there.
         let status = try Files.status(of: folder)
         guard status.owner == geteuid(), status.kind == .directory else { throw .permissionDenied }
-        var listener = unsafe linux_socket_listen(path, 16)
-        if listener == -EADDRINUSE {
+        let deadline = Files.monotonicMilliseconds() + patienceMilliseconds
+        while true {
+            let listener = unsafe linux_socket_listen(path, 16)
+            if listener >= 0 { return listener }
+            guard listener == -EADDRINUSE else { throw Errno(rawValue: -listener) }
             let other = unsafe linux_socket_connect(path, 1)
-            if other >= 0 {
+            if other == -ECONNREFUSED {
+                try Files.remove(path)
+            } else if other >= 0 {
                 close(other)
-                throw .addressInUse
+                // The kernel gave us the device number of a mount that has ended: its daemon is about to.
+                guard Files.monotonicMilliseconds() < deadline else { throw .addressInUse }
+                _ = poll(nil, 0, 20)
+            } else if other != -ENOENT {
+                throw Errno(rawValue: -other)
             }
-            try Files.remove(path)
-            listener = unsafe linux_socket_listen(path, 16)
         }
-        guard listener >= 0 else { throw Errno(rawValue: -listener) }
-        return listener
     }
 
     /// Waits without end as long as nobody asks: an idle daemon uses no CPU.
@@ -154,7 +168,12 @@ public final class Server: Sendable {
         do throws(ControlError) {
             switch (request.method, request.path) {
             case ("GET", "/v1/status"): return Wire.answer("200 OK", try JSON.encode(answerStatus()))
-            case ("PUT", "/v1/limits"): return try answerLimits(request.body, by: user)
+            case ("PUT", "/v1/limits"):
+                guard request.body != nil else { return Wire.refusal("413 Content Too Large") }
+                return try answer(to: user) { () throws(ControlRefusal) in
+                    try changeLimits(try Self.limitsRequest(in: request.body ?? []))
+                }
+            case ("PUT", "/v1/reload"): return try answer(to: user, reload)
             default: return Self.answer(toOther: request)
             }
         } catch {
@@ -162,14 +181,16 @@ public final class Server: Sendable {
         }
     }
 
-    private func answerLimits(_ body: [UInt8]?, by user: UInt32) throws(ControlError) -> [UInt8] {
+    /// Answers who may change something with what became of it.
+    private func answer(
+        to user: UInt32, _ change: () throws(ControlRefusal) -> LimitsAnswer
+    ) throws(ControlError) -> [UInt8] {
         let answer: LimitsAnswer
         do throws(ControlRefusal) {
             guard user == 0 || user == geteuid() else {
                 throw ControlRefusal(.denied, "permission denied: only root and the mount's owner")
             }
-            guard let body else { return Wire.refusal("413 Content Too Large") }
-            answer = try changeLimits(try Self.limitsRequest(in: body))
+            answer = try change()
         } catch {
             return try Wire.refusal(error)
         }

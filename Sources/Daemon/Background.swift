@@ -11,16 +11,20 @@ public enum Background {
 
     /// Runs this program again with `arguments` in the foreground of nobody. Returns what to end with.
     ///
-    /// - Parameter arguments: of the whole command line, the program's name and the verb before all.
-    public static func start(_ arguments: [String]) throws(Failure) -> Int32 {
+    /// - Parameters:
+    ///   - arguments: of the whole command line, the program's name and the verb before all.
+    ///   - mountpoint: where it is a descriptor, the child gets it too.
+    public static func start(_ arguments: [String], for mountpoint: String) throws(Failure) -> Int32 {
         var ends: [Int32] = [-1, -1]
         guard unsafe pipe(&ends) == 0 else { throw cannotStart(Errno(rawValue: errno)) }
         // This process has one thread: nobody else starts a program in between.
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         let child: pid_t
         do throws(Errno) {
-            let inner = arguments.prefix(2) + ["--foreground", "--ready-fd", "3"] + arguments.dropFirst(2)
-            child = try Spawn.start("/proc/self/exe", Array(inner), passing: ends[1])
+            let place = max(3, (Mountpoint.descriptor(in: mountpoint) ?? 0) + 1)
+            let inner =
+                arguments.prefix(2) + ["--foreground", "--ready-fd", "\(place)"] + arguments.dropFirst(2)
+            child = try Spawn.start("/proc/self/exe", Array(inner), passing: ends[1], as: place)
         } catch {
             close(ends[0])
             close(ends[1])

@@ -12,12 +12,28 @@ public struct MountRequest: Sendable {
     public var settings: [Setting]
     /// Make the mountpoint where it is missing.
     public var makesMountpoint: Bool
+    /// Pass over words of `-o` that nobody knows, as mount(8) asks with `-s`.
+    public var ignoresUnknown: Bool
+    /// Weaker than the environment, which is weaker than the settings.
+    public var file: ConfigurationFile?
+    /// As `fromEnvironment()` finds them.
+    public var environment: [Setting] = []
 
-    public init(mountpoint: String, settings: [Setting], makesMountpoint: Bool) {
+    public init(
+        mountpoint: String, settings: [Setting], makesMountpoint: Bool, ignoresUnknown: Bool = false,
+        file: ConfigurationFile? = nil
+    ) {
+        self.file = file
         self.mountpoint = mountpoint
         self.settings = settings
         self.makesMountpoint = makesMountpoint
+        self.ignoresUnknown = ignoresUnknown
     }
+}
+
+extension MountRequest {
+    /// What the environment sets: `DMEMFS_SIZE` is `size`, and so on.
+    public static func fromEnvironment() -> [Setting] { Precedence.environment() }
 }
 
 /// Everything that was wrong with a request, at once.
@@ -32,6 +48,8 @@ public struct ConfigurationError: Error, Sendable {
 
 /// A request that has been found good: the sum of what the rooms below are made with. Never changes.
 public struct Configuration: Sendable {
+    /// What it was made from, and will be again when the file is to be read anew.
+    public let request: MountRequest
     public let mountpoint: String
     public let makesMountpoint: Bool
     public let acceptsNonEmpty: Bool
@@ -47,6 +65,15 @@ public struct Configuration: Sendable {
     /// Whether files have POSIX ACLs.
     public let usesACL: Bool
     public let kernelOptions: [String]
+    /// Whether the memory is kept out of swap.
+    public let locksMemory: Bool
+    /// Whether the limits were asked for, and are no default.
+    public let namesBytes: Bool
+    public let namesNodes: Bool
+    /// Whether the kernel follows symbolic links on the mount.
+    public let followsSymlinks: Bool
+    /// What was taken, but not as it was asked for.
+    public let warnings: [String]
     /// How long a stop waits for those who still use the mount.
     public let stopTimeoutMilliseconds: Int
     public let memoryGuard: MemoryGuard.Policy
@@ -56,12 +83,24 @@ public struct Configuration: Sendable {
         validating request: MountRequest, asUser user: UInt32, group: UInt32,
         memory: () throws(Errno) -> Int = { () throws(Errno) in try MachineMemory.available() }
     ) throws(ConfigurationError) {
-        var draft = Draft(asUser: user, group: group)
+        var draft = Draft(asUser: user, group: group, ignoringUnknown: request.ignoresUnknown)
         if request.mountpoint.isEmpty { draft.fault("the mountpoint is empty: name a directory") }
-        for setting in request.settings { draft.apply(setting) }
+        let settings = Self.settings(of: request, &draft)
+        for setting in settings {
+            if setting.name == "remount" {
+                draft.fault("'remount' is for mount(8): 'mount -o remount,…', or 'dmemfs resize'")
+            } else {
+                draft.apply(setting)
+            }
+        }
         draft.checkEngine()
         let bytes = draft.resolvedBytes(memory)
         guard draft.faults.isEmpty else { throw ConfigurationError(faults: draft.faults) }
+        self.request = request
+        locksMemory = draft.locksMemory
+        let names = Set(settings.map { OptionList.canonical($0.name) })
+        namesBytes = names.contains("size")
+        namesNodes = names.contains("max_nodes")
         mountpoint = request.mountpoint
         makesMountpoint = request.makesMountpoint
         acceptsNonEmpty = draft.acceptsNonEmpty
@@ -76,8 +115,20 @@ public struct Configuration: Sendable {
         allowsOthers = draft.allowsOthers
         usesACL = draft.usesACL
         kernelOptions = draft.kernelOptions
+        followsSymlinks = draft.followsSymlinks
+        warnings = draft.warnings
         stopTimeoutMilliseconds = draft.stopTimeoutMilliseconds
         memoryGuard = draft.memoryGuard
+    }
+
+    private static func settings(of request: MountRequest, _ draft: inout Draft) -> [Setting] {
+        do throws(Failure) {
+            let file = try request.file?.settings() ?? []
+            return Precedence.merged([file, request.environment, request.settings])
+        } catch {
+            draft.fault(error.description, status: error.status)
+            return request.settings
+        }
     }
 
     /// - Parameters:
@@ -112,5 +163,19 @@ public struct Configuration: Sendable {
             workers: Configuration.workers,
             spinMicroseconds: 50, answersOpen: openPolicy.answersOpen,
             passesThrough: openPolicy.passesThrough, usesACL: usesACL, debug: false)
+    }
+
+    /// The words in which this differs from `other`, and that nothing but a new mount changes.
+    func fixedWords(unlike other: Configuration) -> [String] {
+        let pairs: [(String, Bool)] = [
+            ("storage", storage == other.storage), ("io", engine == other.engine),
+            ("huge", hugePages == other.hugePages), ("mode", rootMode == other.rootMode),
+            ("uid", rootOwner == other.rootOwner), ("gid", rootGroup == other.rootGroup),
+            ("fsname", name == other.name), ("flags", kernelOptions == other.kernelOptions),
+            ("node_limit_errno", limits.nodeLimitErrno == other.limits.nodeLimitErrno),
+            ("memory_guard", memoryGuard == other.memoryGuard), ("mlock", locksMemory == other.locksMemory),
+            ("stop_timeout", stopTimeoutMilliseconds == other.stopTimeoutMilliseconds),
+        ]
+        return pairs.filter { !$0.1 }.map(\.0)
     }
 }

@@ -25,7 +25,13 @@ public enum Daemon {
         Signals.hold()
         let memory = AvailableMemory()
         try checkMemory(configuration, memory, log)
+        if configuration.locksMemory { try lockMemory() }
         let place = try Mountpoint.prepare(configuration)
+        // Before there are threads: each has capabilities of its own. What is left suffices to mount and to
+        // unmount. A user has none, and needs the setuid fusermount3 for both.
+        if geteuid() == 0 { dropCapabilities(configuration, log) }
+        var log = log
+        log[metadataKey: DaemonEvent.mountKey] = "\(place.path)"
         let mount: RunningMount
         do throws(Failure) {
             mount = try RunningMount(
@@ -35,6 +41,22 @@ public enum Daemon {
             throw error
         }
         return mount.serve()
+    }
+
+    private static func lockMemory() throws(Failure) {
+        let failure = linux_lock_memory()
+        guard failure == 0 else {
+            throw Failure(
+                .mountFailed,
+                "cannot keep the memory out of swap (\(Wording.of(Errno(rawValue: failure)))): raise the "
+                    + "limit with 'ulimit -l unlimited' as root, or leave --mlock out")
+        }
+    }
+
+    private static func dropCapabilities(_ configuration: Configuration, _ log: Logger) {
+        let failure = linux_drop_capabilities(configuration.locksMemory ? 1 : 0)
+        guard failure != 0 else { return }
+        log.warning("cannot drop capabilities: \(Wording.of(Errno(rawValue: failure)))")
     }
 
     /// Compares the limit with the memory there is.
@@ -58,31 +80,37 @@ public enum Daemon {
 
 /// A mount that is there, and all that serves it.
 final class RunningMount: Sendable {
-    private let configuration: Configuration
-    private let path: String
-    private let readiness: Readiness
-    private let log: Logger
-    private let memory: AvailableMemory
-    private let guardWatch: GuardWatch
-    private let tree: Tree
+    let configuration: Configuration
+    let path: String
+    let readiness: Readiness
+    let log: Logger
+    let memory: AvailableMemory
+    let guardWatch: GuardWatch
+    let tree: Tree
     /// nil where the bytes of files are the daemon's own memory.
-    private let tmpfs: PrivateTmpfs?
+    let tmpfs: PrivateTmpfs?
     private let session: Session
-    /// Of the mount's device: tells our mount from another at the same place.
-    private let deviceMinor: Int
-    private let startedMilliseconds = Files.monotonicMilliseconds()
+    private let fullWatch: FullWatch
+    private let heartbeat: Heartbeat
+    /// Of the mount's device: tells our mount from another at the same place. nil for one that somebody else
+    /// has made, where the kernel does not tell.
+    let deviceMinor: Int?
+    /// Tells it from a later mount at the same place, whose device may have the same number.
+    private let mountNumber: UInt64
+    let startedMilliseconds = Files.monotonicMilliseconds()
     private let isReady = Atomic<Bool>(false)
     /// Set once, before serving begins.
-    private let server = Mutex<Server?>(nil)
+    let server = Mutex<Server?>(nil)
 
     init(
         _ configuration: Configuration, at path: String, memory: AvailableMemory, readiness: Readiness,
         log: Logger
     ) throws(Failure) {
         self.configuration = configuration
-        self.path = path
         self.memory = memory
         guardWatch = GuardWatch(configuration.memoryGuard, memory: memory, log: log)
+        let fullWatch = FullWatch(path, log: log)
+        self.fullWatch = fullWatch
         self.readiness = readiness
         self.log = log
         tmpfs = try EngineTmpfs.make(for: configuration)
@@ -98,28 +126,71 @@ final class RunningMount: Sendable {
         }
         do throws(SessionError) {
             session = try Session(
-                serving: Self.server(of: tree, configuration.openPolicy, log),
+                serving: Self.server(of: tree, configuration.openPolicy, fullWatch, log),
                 configuration.mountOptions(at: path))
             try session.mount()
         } catch {
             throw Failure(.mountFailed, "\(error)")
         }
+        heartbeat = Heartbeat(readiness, tree: tree, session: session, log: log)
+        (self.path, deviceMinor) = try Self.find(path, configuration)
+        mountNumber = unsafe linux_mount_number(self.path)
+    }
+
+    /// Where the new mount at `path` is, and the minor number of its device.
+    private static func find(
+        _ path: String, _ configuration: Configuration
+    ) throws(Failure) -> (path: String, minor: Int?) {
+        if let descriptor = Mountpoint.descriptor(in: path) { return try find(descriptor, path) }
         do throws(Errno) {
             guard let entry = try MountTable.current().top(at: path), entry.isOurs else {
                 throw .noSuchFileOrDirectory
             }
-            deviceMinor = entry.deviceMinor
+            if !configuration.followsSymlinks {
+                var flags = MountFlags(of: entry)
+                flags.apply("nosymfollow")
+                try flags.set(on: path)
+            }
+            return (path, entry.deviceMinor)
         } catch {
-            Self.detach(path)
-            throw Failure(.mountFailed, "the mount on \(path) cannot be found in /proc/self/mountinfo")
+            detach(path)
+            throw Failure(.mountFailed, "cannot finish the mount on \(path): \(Wording.of(error))")
         }
+    }
+
+    /// The same for a mount that somebody else has made, and that may be out of sight.
+    private static func find(_ descriptor: Int32, _ name: String) throws(Failure) -> (String, Int?) {
+        guard let minor = FuseDevice.connection(of: descriptor) else { return (name, nil) }
+        let entries: [MountEntry]
+        do throws(Errno) {
+            entries = try MountTable.current().entries
+        } catch {
+            entries = []
+        }
+        guard let entry = entries.first(where: { $0.deviceMinor == minor && $0.type.hasPrefix("fuse") })
+        else {
+            return (name, minor)
+        }
+        let options = Set(entry.superOptions.split(separator: ","))
+        guard !options.contains("allow_other") || options.contains("default_permissions") else {
+            throw Failure(
+                .mountFailed,
+                "\(entry.mountpoint) has allow_other, but nobody would check permissions: mount it "
+                    + "with default_permissions as well ('umount -l \(entry.mountpoint)' clears it)")
+        }
+        return (entry.mountpoint, minor)
     }
 
     /// Answers requests with the tree. A page that is lost at write-back is lost silently for most programs,
     /// so the log says it, at most once a second.
-    private static func server(of tree: Tree, _ policy: OpenPolicy, _ log: Logger) -> TreeServer {
+    private static func server(
+        of tree: Tree, _ policy: OpenPolicy, _ fullWatch: FullWatch, _ log: Logger
+    ) -> TreeServer {
         let lastSecond = Atomic<Int>(.min)
-        return TreeServer(tree, opening: policy, waiters: Configuration.workers - 1) { number, offset in
+        return TreeServer(
+            tree, opening: policy, waiters: Configuration.workers - 1,
+            reportRefusal: { fullWatch.refused($0, with: $1) }
+        ) { number, offset in
             let second = Files.monotonicMilliseconds() / 1000
             guard lastSecond.exchange(second, ordering: .relaxed) != second else { return }
             log.error(
@@ -135,6 +206,8 @@ final class RunningMount: Sendable {
         do throws(Errno) {
             try Thread.start { [self] in heedSignals() }
             try guardWatch.start(watching: tree, growsByItself: configuration.engine == .passthrough)
+            try fullWatch.start(watching: tree)
+            try heartbeat.start()
         } catch {
             Self.detach(path)
             readiness.failed(["cannot start a thread: \(Wording.of(error))"], status: .mountFailed)
@@ -143,6 +216,7 @@ final class RunningMount: Sendable {
         openControl()
         let failure = session.serve { [self] in becomeReady() }
         closeControl()
+        log.log(.info, .unmounted, "\(path): unmounted")
         // Where serving ended by itself the mount is still there, and dead.
         if isMounted { Self.detach(path) }
         guard failure != 0 else { return ExitStatus.success.rawValue }
@@ -160,11 +234,21 @@ final class RunningMount: Sendable {
 
     private var isMounted: Bool {
         do throws(Errno) {
-            return try MountTable.current().entries.contains {
-                $0.isOurs && $0.deviceMinor == deviceMinor && $0.mountpoint == path
-            }
+            let table = try MountTable.current()
+            let isThere = table.ours.contains { $0.deviceMinor == deviceMinor && $0.mountpoint == path }
+            guard isThere, table.top(at: path)?.deviceMinor == deviceMinor else { return isThere }
+            return unsafe linux_mount_number(path) == mountNumber
         } catch {
             return false
+        }
+    }
+
+    /// 0 where that cannot be told.
+    private static func machineBytes() -> Int {
+        do throws(Errno) {
+            return try MachineMemory.total()
+        } catch {
+            return 0
         }
     }
 
@@ -181,84 +265,11 @@ final class RunningMount: Sendable {
     private func becomeReady() {
         isReady.store(true, ordering: .relaxed)
         do throws(Errno) {
-            try Files.write(Array("dmemfs: \(summary)\n".utf8), to: STDOUT_FILENO)
-        } catch {
-            // A caller without an output wants none.
-        }
-        do throws(Errno) {
             try readiness.ready(summary)
+            log.log(.info, .mounted, summary)
         } catch {
             // Who waited for us was killed: a mount that nobody knows of must not stay.
             kill(getpid(), SIGTERM)
-        }
-    }
-
-    // MARK: Control
-
-    private func openControl() {
-        guard let folder = SocketPath.ownFolder() else {
-            log.warning(
-                "no control socket, so that 'dmemfs status' does not work: XDG_RUNTIME_DIR is not set")
-            return
-        }
-        let socket = SocketPath.path(in: folder, deviceMinor: deviceMinor)
-        do throws(Errno) {
-            let resizing = Resizing(
-                mountpoint: path, tree: tree, policy: configuration.memoryGuard, memory: memory)
-            let server = try Server(at: socket) { (request) throws(ControlRefusal) in
-                try resizing.apply(request)
-            } status: { [self] in
-                status
-            }
-            self.server.withLock { $0 = server }
-        } catch {
-            log.warning("no control socket at \(socket), so that 'dmemfs status' does not work: \(error)")
-        }
-    }
-
-    private func closeControl() {
-        server.withLock { $0 }?.stop()
-    }
-
-    private var status: Status {
-        tree.lookAtMemory()
-        let usage = tree.usage
-        let memoryGuard = guardWatch.memoryGuard
-        let refusals = Status.Refusals(
-            bytes: usage.refusals.bytes, nodes: usage.refusals.nodes, directory: usage.refusals.directory,
-            user: usage.refusals.user, memoryGuard: usage.refusals.guardRefusals,
-            storage: usage.refusals.storage,
-            writeback: usage.refusals.writeback)
-        return Status(
-            mountpoint: path, version: Version.current, pid: Int(getpid()),
-            engine: configuration.engine.rawValue, storage: configuration.storageName,
-            limitBytes: usage.limitBytes,
-            usedBytes: usage.usedBytes,
-            dataBytes: usage.dataBytes, metadataBytes: usage.metadataBytes, peakBytes: usage.peakBytes,
-            reservedBytes: usage.reservedBytes, openUnlinkedBytes: usage.openUnlinkedBytes,
-            maxNodes: usage.maxNodes, nodes: usage.nodes,
-            residentBytes: Self.residentBytes() + (tmpfs?.usedBytes ?? 0),
-            uptimeSeconds: (Files.monotonicMilliseconds() - startedMilliseconds) / 1000, refusals: refusals,
-            memoryGuard: Status.Guard(
-                mode: memoryGuard.policy.mode.rawValue, action: memoryGuard.policy.action.rawValue,
-                availableBytes: memoryGuard.availableBytes, tripped: memoryGuard.isTripped))
-    }
-
-    /// 0 where that cannot be told.
-    private static func machineBytes() -> Int {
-        do throws(Errno) {
-            return try MachineMemory.total()
-        } catch {
-            return 0
-        }
-    }
-
-    private static func residentBytes() -> Int {
-        do throws(Errno) {
-            let fields = try Files.text(of: "/proc/self/statm").split(separator: " ")
-            return fields.count > 1 ? (Int(fields[1]) ?? 0) * Int(getpagesize()) : 0
-        } catch {
-            return 0
         }
     }
 
@@ -269,8 +280,10 @@ final class RunningMount: Sendable {
             guard let signal = Signals.next() else { continue }
             if Signals.isStop(signal) {
                 stop()
-            } else {
-                log.info("signal \(signal) changes nothing here: SIGTERM ends the mount")
+            } else if signal == SIGHUP {
+                reloadUnasked()
+            } else if signal == SIGUSR1 {
+                logSnapshot()
             }
         }
     }
@@ -278,11 +291,15 @@ final class RunningMount: Sendable {
     /// Takes the mount away; as long as it is in use, it is served and the unmount tried again.
     private func stop() {
         readiness.stopping("unmounting \(path)")
+        guard isMounted || Mountpoint.descriptor(in: configuration.mountpoint) == nil else {
+            // The mount is somebody else's, and who uses it is not to be seen from here.
+            return session.unmount()
+        }
         let deadline = Files.monotonicMilliseconds() + configuration.stopTimeoutMilliseconds
         var isNamed = false
         while true {
             if !unmounted(lazily: false), !isNamed {
-                log.warning("\(path) is in use, \(Holders.summary(of: path)): waiting for it")
+                log.log(.warning, .busy, "\(path) is in use, \(holders): waiting for it")
                 isNamed = true
             }
             let left = deadline - Files.monotonicMilliseconds()
@@ -294,6 +311,11 @@ final class RunningMount: Sendable {
         if !unmounted(lazily: true) { log.error("cannot take the mount on \(path) away") }
         log.warning("\(path) was still in use when its time was up: its files are gone")
         session.unmount()
+    }
+
+    /// Without its capabilities the daemon sees few of those who use the mount; the client sees them all.
+    private var holders: String {
+        Holders.of(path).isEmpty ? "'dmemfs umount \(path)' says by whom" : Holders.summary(of: path)
     }
 
     /// Tries to take our own mount away, and no other that may lie over it. Returns whether it is gone.

@@ -20,14 +20,20 @@ struct Draft {
     private(set) var usesACL = false
     private(set) var stopTimeoutMilliseconds = 20_000
     private(set) var memoryGuard = MemoryGuard.Policy()
+    /// What is taken, but not as it was asked for.
+    private(set) var warnings: [String] = []
+    private(set) var followsSymlinks = true
+    private(set) var locksMemory = false
     private var size = SizeArgument.percent(thousandths: 25_000)
     private var flags = Set(["nosuid", "nodev"])
     private let isRoot: Bool
+    private let ignoresUnknown: Bool
     /// Who set what, to notice that a flag and a list contradict each other.
     private var values: [String: Setting] = [:]
 
-    init(asUser user: UInt32, group: UInt32) {
+    init(asUser user: UInt32, group: UInt32, ignoringUnknown: Bool) {
         isRoot = user == 0
+        ignoresUnknown = ignoringUnknown
         mode = isRoot ? 0o1777 : 0o700
         owner = user
         self.group = group
@@ -51,7 +57,7 @@ struct Draft {
     }
 
     mutating func apply(_ setting: Setting) {
-        let name = setting.name == "nr_inodes" ? "max_nodes" : setting.name
+        let name = OptionList.canonical(setting.name)
         if let before = values[name], before.spelling != setting.spelling, before.value != setting.value {
             fault("\(before.spelling) and \(setting.spelling) contradict each other: give one of them")
             return
@@ -60,8 +66,8 @@ struct Draft {
         guard !applyWord(setting) else { return }
         guard !applyGuard(setting) else { return }
         switch name {
-        case "size": size = read(setting, SizeArgument.init(parsing:)) ?? size
-        case "max_nodes": maxNodes = read(setting, CountArgument.parse) ?? maxNodes
+        case "size": size = read(setting, TmpfsWord.size(setting.name)) ?? size
+        case "max_nodes": applyNodes(setting)
         case "promotion_limit":
             storage.promotionLimitBytes = read(setting, ByteCount.init(parsing:))?.bytes
         case "chunk_overhead":
@@ -78,29 +84,67 @@ struct Draft {
             ]
             nodeLimitErrno = choose(setting, from: choices) ?? nodeLimitErrno
         case "io": applyEngine(setting)
-        case "huge": hugePages = choose(setting) ?? .auto
         case "mode": mode = number(setting, radix: 8, most: 0o7777, example: "1777") ?? mode
-        case "uid": owner = number(setting, radix: 10, most: .max - 1, example: "1000") ?? owner
-        case "gid": group = number(setting, radix: 10, most: .max - 1, example: "1000") ?? group
+        case "uid": owner = identity(setting, Accounts.user) ?? owner
+        case "gid": group = identity(setting, Accounts.group) ?? group
         case "fsname": applyName(setting)
-        default: refuseUnknown(setting)
+        // Depends on the engine, which may be named later.
+        case "huge": break
+        case "mpol": warnings.append("\(setting.spelling) changes nothing on a dmemfs")
+        case let label where OptionList.labels.contains(label): applyLabel(setting)
+        default: if !ignoresUnknown { refuseUnknown(setting) }
         }
+    }
+
+    private mutating func applyNodes(_ setting: Setting) {
+        // tmpfs's way to say that there is no limit.
+        if setting.name == "nr_inodes", setting.value == "0" {
+            maxNodes = nil
+        } else {
+            maxNodes = read(setting, CountArgument.parse) ?? maxNodes
+        }
+    }
+
+    private mutating func applyLabel(_ setting: Setting) {
+        guard let value = setting.value, !value.isEmpty else {
+            fault("\(setting.spelling) needs a value: the label")
+            return
+        }
+        let escaped = value.replacing("\\", with: "\\\\").replacing(",", with: "\\,")
+        flags.insert("\(setting.name)=\(escaped)")
     }
 
     /// Settings that are a bare word. Returns whether `setting` was one.
     private mutating func applyWord(_ setting: Setting) -> Bool {
         switch setting.name {
         case "nonempty": acceptsNonEmpty = true
-        case "allow_other": allowsOthers = true
-        case "private": allowsOthers = false
         case "acl": usesACL = true
         case "noacl": usesACL = false
-        case "ro", "noexec": flags.insert(setting.name)
+        case "mlock", "noswap": locksMemory = true
+        case "allow_other":
+            allowsOthers = true
+            flags.remove("allow_root")
+        case "allow_root":
+            allowsOthers = false
+            flags.insert("allow_root")
+        case "private":
+            allowsOthers = false
+            flags.remove("allow_root")
+        case "ro", "noexec", "noatime", "sync", "dirsync", "auto_unmount": flags.insert(setting.name)
         case "nosuid", "nodev":
             flags.remove(String(setting.name.dropFirst(2)))
             flags.insert(setting.name)
         case "rw": flags.remove("ro")
         case "exec": flags.remove("noexec")
+        case "atime": flags.remove("noatime")
+        case "async": flags.remove("sync")
+        case "symfollow": followsSymlinks = true
+        case "nosymfollow":
+            guard isRoot else {
+                fault("\(setting.spelling) is for root only: leave it out")
+                return true
+            }
+            followsSymlinks = false
         case "suid", "dev":
             guard isRoot else {
                 fault("\(setting.spelling) is for root only: leave it out")
@@ -161,20 +205,31 @@ struct Draft {
             guard let setting = values[name]?.spelling else { continue }
             fault("\(setting) belongs to engine 'memory', not to '\(chosen)': leave one of them out")
         }
-        if engine != .passthrough, let setting = values["huge"]?.spelling {
-            fault("\(setting) belongs to engine 'passthrough', not to '\(chosen)': leave it out")
+        guard let huge = values["huge"] else { return }
+        if engine == .passthrough {
+            hugePages = choose(huge) ?? .auto
+        } else if huge.value != "never" {
+            // tmpfs's word, which fstab may hand on.
+            warnings.append("\(huge.spelling) changes nothing but with engine 'passthrough'")
         }
     }
 
     private mutating func applyName(_ setting: Setting) {
         guard let value = setting.value, !value.isEmpty,
-            !value.contains(where: { $0.isNewline || $0 == "\0" })
+            !value.contains(where: { $0.isNewline || $0 == "\0" }), value.utf8.count <= Self.nameLimitBytes
         else {
-            fault("\(setting.spelling) needs a name, such as fsname=scratch")
+            let limit = Self.nameLimitBytes
+            fault("\(setting.spelling) needs a name of at most \(limit) bytes, such as fsname=scratch")
             return
+        }
+        if value.contains(":") {
+            warnings.append("df takes '\(value)' for a server's name: a name without a colon is better")
         }
         name = value
     }
+
+    /// What the FUSE session has room for.
+    private static let nameLimitBytes = 240
 
     private mutating func refuseUnknown(_ setting: Setting) {
         let hint = OptionList.nearest(to: setting.name).map { "did you mean '\($0)'?" }
@@ -203,6 +258,12 @@ struct Draft {
         let names = choices.keys.sorted().joined(separator: ", ")
         fault("\(setting.spelling): '\(setting.value ?? "")' is none of the choices: use one of \(names)")
         return nil
+    }
+
+    /// The number of a user or a group, which may be written as its name.
+    private mutating func identity(_ setting: Setting, _ find: (String) -> UInt32?) -> UInt32? {
+        if let value = setting.value, let found = find(value) { return found }
+        return number(setting, radix: 10, most: .max - 1, example: "1000, or a name that this system knows")
     }
 
     private mutating func number(_ setting: Setting, radix: Int, most: UInt32, example: String) -> UInt32? {

@@ -49,23 +49,13 @@ enum EngineTmpfs {
     private static func reason(_ error: Errno) -> String {
         switch error {
         case .notPermitted, .permissionDenied:
-            return isInInitialNamespace
+            return ProcessPrivileges().isInFirstUserNamespace
                 ? "it needs root with the capability CAP_SYS_ADMIN"
                 : "it needs root of the initial user namespace, and this process is in another one"
         case .notSupportedOnSocket, .noFunction, .inappropriateIOCTLForDevice:
             return "the kernel has no FUSE passthrough (Linux 6.9 and later, with CONFIG_FUSE_PASSTHROUGH)"
         default:
             return Wording.of(error)
-        }
-    }
-
-    /// Whether all users of the machine are users here.
-    private static var isInInitialNamespace: Bool {
-        do throws(Errno) {
-            let map = try Files.text(of: "/proc/self/uid_map").split { $0 == " " || $0 == "\n" }
-            return map == ["0", "0", "4294967295"]
-        } catch {
-            return true
         }
     }
 }

@@ -55,7 +55,7 @@ final class GuardWatch: Sendable {
         let holds = interval >= 0 && memoryGuard.policy.action == .raise
         if holds { tree.holdWall(true) }
         let before = tree.usage.refusals.guardRefusals
-        log.warning("\(tripped)")
+        log.log(.warning, .shortage, tripped)
         let toldMilliseconds = Files.monotonicMilliseconds()
         repeat {
             ProcessWatch.pause(milliseconds: Self.lookMilliseconds)
@@ -65,8 +65,10 @@ final class GuardWatch: Sendable {
         } while memoryGuard.isTripped
         if holds { tree.holdWall(false) }
         let refused = tree.usage.refusals.guardRefusals - before
-        log.notice(
-            "memory is to be had again: \(figures): files may grow; requests refused meanwhile: \(refused)")
+        log.log(
+            .notice, .recovered,
+            "memory is to be had again: \(figures): files may grow; requests refused meanwhile: \(refused)",
+            ["refused": "\(refused)"])
         let left = toldMilliseconds + Self.silenceMilliseconds - Files.monotonicMilliseconds()
         // Who must keep files from growing cannot be silent.
         if left > 0, !holds { ProcessWatch.pause(milliseconds: left) }

@@ -8,8 +8,10 @@ public enum Holders {
         public let command: String
         /// What of the mount it uses, such as `working directory`.
         public let use: String
+        /// Where that is.
+        public let path: String
 
-        public var description: String { "\(process) (\(command): \(use))" }
+        public var description: String { "\(process) (\(command): \(use) \(path))" }
     }
 
     private static let links = [("cwd", "working directory"), ("root", "root directory"), ("exe", "program")]
@@ -35,19 +37,24 @@ public enum Holders {
 
     private static func holder(_ process: Int, of path: String) -> Holder? {
         let folder = "/proc/\(process)"
-        for (name, use) in links where leads("\(folder)/\(name)", into: path) {
-            return Holder(process: process, command: command(of: folder), use: use)
+        func holder(_ use: String, _ place: String) -> Holder {
+            Holder(process: process, command: command(of: folder), use: use, path: place)
+        }
+        for (name, use) in links {
+            if let place = target("\(folder)/\(name)", below: path) { return holder(use, place) }
         }
         do throws(Errno) {
-            for name in try Files.names(in: "\(folder)/fd") where leads("\(folder)/fd/\(name)", into: path) {
-                return Holder(process: process, command: command(of: folder), use: "open file")
+            for name in try Files.names(in: "\(folder)/fd") {
+                if let place = target("\(folder)/fd/\(name)", below: path) {
+                    return holder("open file", place)
+                }
             }
             let mappings = try Files.text(of: "\(folder)/maps")
             for line in mappings.split(separator: "\n") {
                 // The sixth field is the path, and the only one that may hold a space.
                 let fields = line.split(separator: " ", maxSplits: 5)
                 if fields.count == 6, isBelow(String(fields[5]), path) {
-                    return Holder(process: process, command: command(of: folder), use: "mapped file")
+                    return holder("mapped file", String(fields[5]))
                 }
             }
         } catch {
@@ -57,11 +64,13 @@ public enum Holders {
         return nil
     }
 
-    private static func leads(_ link: String, into path: String) -> Bool {
+    /// Where a link of /proc leads, if that is in the mount.
+    private static func target(_ link: String, below path: String) -> String? {
         do throws(Errno) {
-            return isBelow(try Files.link(link), path)
+            let target = try Files.link(link)
+            return isBelow(target, path) ? target : nil
         } catch {
-            return false
+            return nil
         }
     }
 

@@ -49,8 +49,21 @@ public struct Mountpoint: Sendable {
         "/" + path.split(separator: "/").filter { $0 != "." }.joined(separator: "/")
     }
 
+    /// The descriptor that `path` names as `/dev/fd/N`: of a FUSE device that somebody else has mounted.
+    public static func descriptor(in path: String) -> Int32? {
+        let prefix = "/dev/fd/"
+        guard path.hasPrefix(prefix) else { return nil }
+        let digits = path.dropFirst(prefix.count)
+        return digits.utf8.allSatisfy { (0x30...0x39).contains($0) } ? Int32(digits) : nil
+    }
+
     /// Finds the place for a mount, clears a dead mount of ours off it, and checks that it can take one.
     public static func prepare(_ configuration: Configuration) throws(Failure) -> Mountpoint {
+        if let descriptor = descriptor(in: configuration.mountpoint) {
+            // Where it is mounted may be in sight of somebody else only.
+            try FuseDevice.check(descriptor, named: configuration.mountpoint)
+            return Mountpoint(path: configuration.mountpoint, made: [])
+        }
         let path = try cleared(configuration.mountpoint)
         var made: [String] = []
         if configuration.makesMountpoint { made = try makeFolders(to: path) }
@@ -103,6 +116,7 @@ public struct Mountpoint: Sendable {
                     "cannot clear the dead mount at \(path) (\(Wording.of(error))): 'umount -l \(path)'"
                 )
             }
+            SocketPath.removeStale(of: top)
             Files.complain("dmemfs: cleared the dead mount on \(path) that a killed daemon left behind")
         }
     }
@@ -154,49 +168,10 @@ extension Mountpoint {
             throw Failure(.mountFailed, "permission denied to mount on \(path): name a directory of yours")
         }
         guard allowsOthers else { return }
-        let configuration: String
-        do throws(Errno) {
-            configuration = try Files.text(of: "/etc/fuse.conf")
-        } catch {
-            configuration = ""
-        }
-        guard configuration.split(separator: "\n").contains("user_allow_other") else {
+        guard FuseDevice.allowsSharing() else {
             throw Failure(
                 .mountFailed,
                 "allow_other is for root only here: add 'user_allow_other' to /etc/fuse.conf as root")
         }
-    }
-}
-
-/// The door to the kernel's FUSE.
-public enum FuseDevice {
-    static let path = "/dev/fuse"
-
-    /// Throws why FUSE cannot be used here, with the remedy.
-    public static func check() throws(Failure) {
-        do throws(Errno) {
-            guard try Files.isDevice(path, major: 10, minor: 229) else { throw .noSuchAddressOrDevice }
-            try Files.checkOpens(path)
-        } catch {
-            let remedy =
-                switch error {
-                case .noSuchFileOrDirectory:
-                    "there is no \(path): 'modprobe fuse', or give the container its --device \(path)"
-                case .permissionDenied, .notPermitted:
-                    "permission denied to open \(path): run as root, or let users open it (chmod 666)"
-                case .noSuchAddressOrDevice, Errno(rawValue: ENODEV):
-                    "\(path) is not the FUSE device of a kernel that has FUSE: 'modprobe fuse'"
-                default: "cannot open \(path): \(Wording.of(error))"
-                }
-            throw Failure(.mountFailed, remedy)
-        }
-    }
-}
-
-/// Errnos in a sentence: the usual English text, first letter small.
-enum Wording {
-    static func of(_ error: Errno) -> String {
-        let text = error.description
-        return text.prefix(1).lowercased() + text.dropFirst()
     }
 }

@@ -44,27 +44,45 @@ public enum OptionList {
         return settings
     }
 
-    /// What mount(8) and fstab hand on that asks nothing of a filesystem in memory whose access times do not
-    /// move.
+    /// What mount(8), fstab and systemd hand on that asks nothing of a filesystem in memory whose access
+    /// times do not move, nor of one that is mounted already.
     static let accepted: Set<String> = [
-        "defaults", "auto", "noauto", "user", "users", "nouser", "owner", "group", "nofail", "_netdev", "rw",
-        "relatime", "norelatime", "atime", "noatime", "strictatime", "nostrictatime", "diratime",
-        "nodiratime",
-        "lazytime", "nolazytime", "sync", "async", "dirsync", "default_permissions", "comment",
+        "defaults", "auto", "noauto", "user", "nouser", "users", "nousers", "owner", "noowner", "group",
+        "nogroup", "nofail", "_netdev", "comment", "relatime", "norelatime", "strictatime", "nostrictatime",
+        "diratime", "nodiratime", "lazytime", "nolazytime", "iversion", "noiversion", "mand", "nomand",
+        "silent", "loud", "default_permissions", "noquota", "inode32", "inode64", "subtype", "user_id",
+        "group_id", "rootmode", "blksize", "max_read",
     ]
 
     static func isAccepted(_ name: String) -> Bool {
         accepted.contains(name) || name.hasPrefix("x-") || name.hasPrefix("X-")
     }
 
+    /// Security labels, which the kernel reads, and refuses where it knows none.
+    static let labels: Set<String> = ["context", "fscontext", "defcontext", "rootcontext"]
+
     /// The words that have an effect.
-    static let known: Set<String> = [
-        "size", "max_nodes", "nr_inodes", "storage", "node_limit_errno", "chunk_overhead", "promotion_limit",
-        "io", "huge",
-        "mode", "uid", "gid", "nonempty", "ro", "rw", "suid", "nosuid", "dev", "nodev", "exec", "noexec",
-        "fsname",
-        "allow_other", "private", "acl", "noacl", "stop_timeout", "memory_guard", "memory_guard_action",
-        "memory_guard_interval", "memory_guard_headroom", "keep_free",
+    static let known: Set<String> = labels.union([
+        "size", "max_nodes", "nr_inodes", "nr_blocks", "storage", "node_limit_errno", "chunk_overhead",
+        "promotion_limit", "io", "mode", "uid", "gid", "nonempty", "ro", "rw", "suid", "nosuid", "dev",
+        "nodev", "exec", "noexec", "atime", "noatime", "sync", "async", "dirsync", "symfollow",
+        "nosymfollow", "fsname", "allow_other", "allow_root", "auto_unmount", "private", "acl", "noacl",
+        "stop_timeout",
+        "memory_guard", "memory_guard_action", "memory_guard_interval", "memory_guard_headroom", "keep_free",
+        "huge", "mpol", "noswap", "mlock",
+        "config", "remount",
+    ])
+
+    /// The word that stands for `name` and its synonyms.
+    static func canonical(_ name: String) -> String {
+        ["nr_inodes": "max_nodes", "nr_blocks": "size", "noswap": "mlock"][name] ?? name
+    }
+
+    /// What the environment may set: the words that take a value and concern no single mount's place.
+    static let fromEnvironment: Set<String> = [
+        "size", "max_nodes", "storage", "node_limit_errno", "chunk_overhead", "promotion_limit", "io", "mode",
+        "uid", "gid", "stop_timeout", "memory_guard", "memory_guard_action", "memory_guard_interval",
+        "memory_guard_headroom", "keep_free",
     ]
 
     /// The known word that `name` was probably meant to be.

@@ -9,8 +9,14 @@ public struct Readiness: Sendable {
     /// The service manager's socket; nil where there is none.
     private let manager: String?
 
-    public init(readyDescriptor: Int32?) {
+    private let sink: LogSink
+    /// Whether a mount that succeeds is nothing to speak of.
+    private let isQuiet: Bool
+
+    public init(readyDescriptor: Int32?, isQuiet: Bool = false, sink: LogSink = LogSink()) {
         pipe = readyDescriptor
+        self.sink = sink
+        self.isQuiet = isQuiet
         if let readyDescriptor {
             // Whatever else the caller had open is none of ours, and somebody may wait for its end.
             linux_close_from(UInt32(clamping: readyDescriptor) + 1)
@@ -24,6 +30,7 @@ public struct Readiness: Sendable {
 
     /// Tells all that the mount is usable. Throws where who waited is gone, and so nobody knows of the mount.
     public func ready(_ summary: String) throws(Errno) {
+        if !isQuiet { printSummary(summary) }
         tellManager("READY=1\nSTATUS=\(summary)")
         guard let pipe else { return }
         leaveTerminal()
@@ -31,9 +38,32 @@ public struct Readiness: Sendable {
         close(pipe)
     }
 
+    private func printSummary(_ summary: String) {
+        do throws(Errno) {
+            try Files.write(Array("dmemfs: \(summary)\n".utf8), to: STDOUT_FILENO)
+        } catch {
+            // A caller without an output wants none.
+        }
+    }
+
     public func stopping(_ summary: String) {
         tellManager("STOPPING=1\nSTATUS=\(summary)")
     }
+
+    /// Whether a service manager listens.
+    var hasManager: Bool { manager != nil }
+
+    /// Tells the service manager, in sd_notify(3)'s words.
+    func tell(_ message: String) { tellManager(message) }
+
+    /// Tells that the configuration is read anew; `ready` follows by another `reloaded`.
+    func reloading() {
+        var now = timespec()
+        unsafe clock_gettime(CLOCK_MONOTONIC, &now)
+        tellManager("RELOADING=1\nMONOTONIC_USEC=\(now.tv_sec * 1_000_000 + now.tv_nsec / 1000)")
+    }
+
+    func reloaded() { tellManager("READY=1") }
 
     /// Tells why there is no mount: to who waits, or else to our own standard error.
     public func failed(_ lines: [String], status: ExitStatus) {
@@ -50,6 +80,7 @@ public struct Readiness: Sendable {
 
     /// Only now: until the mount is usable we belong to the caller's job, and Ctrl-C ends us with it.
     private func leaveTerminal() {
+        sink.leaveTerminal()
         _ = setsid()
         _ = unsafe chdir("/")
         let nowhere = unsafe open("/dev/null", O_RDWR | O_CLOEXEC)

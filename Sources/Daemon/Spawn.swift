@@ -5,10 +5,11 @@ import Glibc
 enum Spawn {
     /// Starts `path`, found along PATH where it has no slash, with `arguments`, the first of them its name.
     ///
-    /// The child begins with no signal held back and with `passed` as its descriptor 3. With `silently` its
-    /// output goes nowhere.
+    /// The child begins with no signal held back and with `passed` as its descriptor `place`. With `silently`
+    /// its output goes nowhere.
     static func start(
-        _ path: String, _ arguments: [String], passing passed: Int32? = nil, silently: Bool = false
+        _ path: String, _ arguments: [String], passing passed: Int32? = nil, as place: Int32 = 3,
+        silently: Bool = false
     ) throws(Errno) -> pid_t {
         var actions = unsafe posix_spawn_file_actions_t()
         var attributes = posix_spawnattr_t()
@@ -23,7 +24,7 @@ enum Spawn {
                 unsafe posix_spawn_file_actions_addopen(&actions, stream, "/dev/null", O_RDWR, 0)
             }
         }
-        if let passed { unsafe posix_spawn_file_actions_adddup2(&actions, passed, 3) }
+        if let passed { unsafe posix_spawn_file_actions_adddup2(&actions, passed, place) }
         var none = sigset_t()
         unsafe sigemptyset(&none)
         unsafe posix_spawnattr_setsigmask(&attributes, &none)

@@ -34,4 +34,19 @@ public enum Unmounting {
             guard try Spawn.run("fusermount3", arguments) == 0 else { throw .resourceBusy }
         }
     }
+
+    /// Ends the connection of `mount` at once: every request that waits, and every later one, fails with
+    /// ENOTCONN. The mount itself stays.
+    public static func abort(_ mount: MountEntry) throws(Errno) {
+        do throws(Errno) {
+            try Files.overwrite("/sys/fs/fuse/connections/\(mount.deviceMinor)/abort", with: "1")
+        } catch {
+            // Without fusectl the kernel still does it for root.
+            do throws(Errno) {
+                try Files.unmount(mount.mountpoint, flags: Int32(MNT_FORCE))
+            } catch {
+                guard error == .resourceBusy else { throw error }
+            }
+        }
+    }
 }

@@ -86,6 +86,9 @@ public protocol FileOperations: AnyObject, Sendable {
     /// beside the refusal.
     func lostWriteback(to node: NodeID, at offset: Int64, _ error: Errno)
 
+    /// Told of each request that is answered with ENOSPC, EDQUOT or EMFILE, before its caller is.
+    func refused(_ error: Errno, by caller: Caller)
+
     func allocate(_ node: NodeID, mode: AllocationMode, offset: Int64, count: Int64) throws(Errno)
 
     func seek(_ node: NodeID, from offset: Int64, to kind: SparseSeek) throws(Errno) -> Int64
@@ -120,4 +123,8 @@ public protocol FileOperations: AnyObject, Sendable {
     func extendedAttributeNames(of node: NodeID, by caller: Caller, _ body: (RawSpan) -> Void) throws(Errno)
 
     func removeExtendedAttribute(_ name: RawSpan, of node: NodeID, by caller: Caller) throws(Errno)
+}
+
+extension FileOperations {
+    public func refused(_ error: Errno, by caller: Caller) {}
 }

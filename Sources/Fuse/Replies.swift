@@ -14,6 +14,10 @@ import Glibc
     }
 
     consuming func fail(_ error: Errno) {
+        if isForWantOfRoom(error) {
+            let caller = unsafe Caller(of: request)
+            unsafe lendOperations(of: shim_context_of(request)) { $0.refused(error, by: caller) }
+        }
         _ = unsafe fuse_reply_err(take(), error.rawValue)
     }
 
@@ -28,6 +32,11 @@ import Glibc
         assertionFailure("a request was dropped without an answer")
         _ = unsafe fuse_reply_err(request, EIO)  // Better a wrong error than a caller that hangs for ever.
     }
+}
+
+/// Whether `error` is one that the limits give.
+private func isForWantOfRoom(_ error: Errno) -> Bool {
+    error == .noSpace || error == .diskQuotaExceeded || error == .tooManyOpenFiles
 }
 
 /// Success, and nothing more to say.

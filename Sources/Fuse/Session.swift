@@ -35,12 +35,14 @@ final class SessionContext: Sendable {
     /// Never changes; what it points to is safe to use from any thread, as the C header promises.
     nonisolated(unsafe) private let session: OpaquePointer
     private let context: SessionContext
+    private let workers: Int
     private let mountpoint: String
 
     public init(serving operations: any FileOperations, _ options: MountOptions) throws(SessionError) {
         precondition(options.workers > 0 && options.spinMicroseconds >= 0, "options out of range")
         context = SessionContext(operations)
         mountpoint = options.mountpoint
+        workers = options.workers
         let opaque = unsafe Unmanaged.passUnretained(context).toOpaque()
         let kernelOptions = options.kernelOptions.joined(separator: ",")
         let made = unsafe options.name.withCString { name in
@@ -60,10 +62,11 @@ final class SessionContext: Sendable {
 
     /// Mounts on the mountpoint. Requests wait until `serve`.
     public func mount() throws(SessionError) {
-        // The kernel would mount on a file as well, and then find that the root is none.
+        // The kernel would mount on a file as well, and then find that the root is none. What is a descriptor
+        // is mounted already.
         var found = stat()
         let isThere = unsafe mountpoint.withCString { unsafe stat($0, &found) } == 0
-        if isThere, FileKind(mode: found.st_mode) != .directory {
+        if isThere, !mountpoint.hasPrefix("/dev/fd/"), FileKind(mode: found.st_mode) != .directory {
             throw SessionError("\(mountpoint) is not a directory")
         }
         let result = unsafe mountpoint.withCString { unsafe shim_session_mount(session, $0) }
@@ -85,6 +88,12 @@ final class SessionContext: Sendable {
     /// itself: whoever still uses it would get ENOTCONN. From any thread, even twice.
     public func unmount() {
         unsafe shim_session_stop(session)
+    }
+
+    /// A number of each worker: odd while it serves a request, and another for each. One that stays odd and
+    /// the same is at that request still. From any thread.
+    public func beats() -> [UInt32] {
+        (0..<UInt32(workers)).map { unsafe shim_session_beat(session, $0) }
     }
 
     /// Connects the session to nobody, for tests: requests then come from `exchange`.

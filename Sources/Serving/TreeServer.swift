@@ -11,17 +11,21 @@ public final class TreeServer: FileOperations {
     private let patience: ForgetPatience
     private let policy: OpenPolicy
     private let reportLoss: @Sendable (_ number: UInt64, _ offset: Int64) -> Void
+    private let reportRefusal: @Sendable (Caller, Errno) -> Void
 
     /// - Parameters:
     ///   - policy: with which flags files are opened; it must fit the tree's memory and the mount's options.
     ///   - waiters: how many requests may wait at once for the kernel's forgets: one less than there are
     ///     threads that serve, or 0 where no kernel asks.
+    ///   - reportRefusal: told whom the limits have refused, and how; must be quick.
     ///   - reportLoss: told of each page that the kernel could not write back: the file's inode number, and
     ///     the offset in it.
     public init(
         _ tree: Tree, opening policy: OpenPolicy = .cached, waiters: Int = 0,
+        reportRefusal: @escaping @Sendable (Caller, Errno) -> Void = { _, _ in },
         reportLoss: @escaping @Sendable (UInt64, Int64) -> Void = { _, _ in }
     ) {
+        self.reportRefusal = reportRefusal
         self.tree = tree
         self.policy = policy
         self.reportLoss = reportLoss
@@ -162,6 +166,10 @@ public final class TreeServer: FileOperations {
         } catch {
             // The file has ended meanwhile, and nobody misses the page.
         }
+    }
+
+    public func refused(_ error: Errno, by caller: Caller) {
+        reportRefusal(caller, error)
     }
 
     public func allocate(_ node: NodeID, mode: AllocationMode, offset: Int64, count: Int64) throws(Errno) {

@@ -10,6 +10,7 @@ import Glibc
     /// How much is made usable at once: one mprotect(2) a gigabyte would be cheap, but counts under strict
     /// overcommit.
     private static let stepBytes = 16 << 20
+    private static let adviceForLocked: Int32 = 24  // MADV_DONTNEED_LOCKED
 
     public let base: UnsafeMutableRawPointer
     /// The size of the range, in bytes.
@@ -70,7 +71,9 @@ import Glibc
 
     /// Gives the memory of whole pages back to the operating system; they read as zeros again.
     public func giveBack(from offset: Int, bytes: Int) {
-        unsafe madvise(base + offset, bytes, MADV_DONTNEED)
+        guard unsafe madvise(base + offset, bytes, MADV_DONTNEED) != 0 else { return }
+        // Memory that is locked against swapping has a word of its own (Linux 5.18).
+        unsafe madvise(base + offset, bytes, ReservedMemory.adviceForLocked)
     }
 
     private static func roundedToStep(_ bytes: Int) -> Int {

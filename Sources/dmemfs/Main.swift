@@ -13,11 +13,19 @@ struct Main: ParsableCommand {
         abstract: "An in-memory filesystem that never holds more than its limit.",
         version: "dmemfs \(Version.current)",
         subcommands: [
-            MountCommand.self, UmountCommand.self, StatusCommand.self, ResizeCommand.self, ListCommand.self,
-            VersionCommand.self,
+            MountCommand.self, UmountCommand.self, StatusCommand.self, ResizeCommand.self, ReloadCommand.self,
+            ListCommand.self,
+            CheckCommand.self, VersionCommand.self,
         ])
 
+    static let verbs = configuration.subcommands.compactMap { $0.configuration.commandName }
+
     static func main() {
+        do throws(Failure) {
+            if let helper = try MountHelper.reading(CommandLine.arguments) { Glibc.exit(helper.run()) }
+        } catch {
+            MountHelper.end(error)
+        }
         do {
             var command = try parseAsRoot()
             try command.run()
@@ -49,6 +57,10 @@ func printOut(_ bytes: [UInt8]) {
     } catch {
         return
     }
+}
+
+func warn(_ line: String) {
+    Files.complain("dmemfs: warning: \(line)")
 }
 
 func printOut(_ line: String) {

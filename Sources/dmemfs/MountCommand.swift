@@ -68,8 +68,25 @@ struct MountCommand: ParsableCommand {
         help: ArgumentHelp("Settings as mount(8) and fstab spell them, between commas.", valueName: "list"))
     var lists: [String] = []
 
+    @Flag(help: "Keep the memory out of swap.")
+    var mlock = false
+
+    @Option(help: "Read further settings from this file, weaker than DMEMFS_… variables and flags.")
+    var config: String?
+
+    @Option(help: "The same, where the file may be missing.")
+    var configIfExists: String?
+
     @Option(help: .private)
     var readyFd: Int32?
+
+    /// mount(8)'s `-s`.
+    @Flag(help: .private)
+    var sloppy = false
+
+    /// Print nothing when the mount is there, as mount(8) does.
+    @Flag(help: .private)
+    var quiet = false
 
     /// The flags in the vocabulary of `-o`.
     private var flags: [Setting] {
@@ -90,23 +107,49 @@ struct MountCommand: ParsableCommand {
     }
 
     func run() throws {
-        let readiness = Readiness(readyDescriptor: readyFd)
-        let request = MountRequest(
-            mountpoint: mountpoint, settings: lists.flatMap { OptionList.settings(in: $0) } + flags,
-            makesMountpoint: mkdir)
+        throw ExitCode(outcome(commandLine: CommandLine.arguments))
+    }
+
+    func request() throws(Failure) -> MountRequest {
+        var settings = lists.flatMap { OptionList.settings(in: $0) } + flags
+        if mlock { settings.append(Setting(name: "mlock", value: nil, spelling: "--mlock")) }
+        let named = settings.last { $0.name == "config" }?.value
+        settings.removeAll { $0.name == "config" }
+        var request = MountRequest(
+            mountpoint: mountpoint, settings: settings, makesMountpoint: mkdir, ignoresUnknown: sloppy)
+        if let file = config ?? named ?? configIfExists {
+            request.file = try ConfigurationFile(file, isOptional: config == nil && named == nil)
+        }
+        request.environment = MountRequest.fromEnvironment()
+        return request
+    }
+
+    /// Mounts, and returns what to end with; what went wrong has been said then.
+    ///
+    /// - Parameter commandLine: what starts this very mount: the program's name, the verb and the rest.
+    func outcome(commandLine: [String]) -> Int32 {
+        let sink = LogSink()
+        let readiness = Readiness(readyDescriptor: readyFd, isQuiet: quiet, sink: sink)
         do {
-            let configuration = try Configuration(validating: request, asUser: geteuid(), group: getegid())
+            let configuration = try Configuration(
+                validating: try request(), asUser: geteuid(), group: getegid())
+            if readyFd == nil { configuration.warnings.forEach(warn) }
             guard foreground else {
-                throw ExitCode(try Background.start(CommandLine.arguments))
+                return try Background.start(commandLine, for: configuration.mountpoint)
             }
-            let log = Logger(label: "dmemfs") { _ in LineLog() }
-            throw ExitCode(try Daemon.run(configuration, readiness: readiness, log: log))
+            let log = Logger(label: "dmemfs") { _ in LineLog(to: sink) }
+            return try Daemon.run(configuration, readiness: readiness, log: log)
         } catch let error as ConfigurationError {
-            readiness.failed(error.faults.map(\.description), status: error.status)
-            throw ExitCode(error.status.rawValue)
+            let isMounted = Mountpoint.descriptor(in: mountpoint) != nil
+            let remedy = isMounted ? ["the mount is there, but dead: 'umount -l DIRECTORY' clears it"] : []
+            readiness.failed(error.faults.map(\.description) + remedy, status: error.status)
+            return error.status.rawValue
         } catch let failure as Failure {
             readiness.failed([failure.description], status: failure.status)
-            throw ExitCode(failure.status.rawValue)
+            return failure.status.rawValue
+        } catch {
+            readiness.failed(["\(error)"], status: .bug)
+            return ExitStatus.bug.rawValue
         }
     }
 }

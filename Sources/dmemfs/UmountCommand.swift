@@ -17,6 +17,9 @@ struct UmountCommand: ParsableCommand {
     @Flag(help: "Take it away although it is in use; open files live until they are closed.")
     var lazy = false
 
+    @Flag(help: "End it at once, though its daemon hangs: whoever uses it gets errors (ENOTCONN).")
+    var force = false
+
     @Flag(help: "Clear the mount only if its daemon is dead, and do nothing else.")
     var staleOnly = false
 
@@ -31,14 +34,26 @@ struct UmountCommand: ParsableCommand {
         }
         if Unmounting.isDead(mount) {
             try unmount(mount, lazily: true)
+            SocketPath.removeStale(of: mount)
             printOut("dmemfs: cleared the dead dmemfs mount on \(mount.mountpoint)")
             return
         }
         guard !staleOnly else { return }
+        if force { try abort(mount) }
         let daemon = ProcessWatch(Client.process(behind: mount))
         try unmount(mount, withinMilliseconds: milliseconds)
         // So that the memory is free, and nothing is left, when we return.
-        daemon?.awaitEnd(milliseconds: 10_000)
+        daemon?.awaitEnd(milliseconds: force ? 500 : 10_000)
+    }
+
+    private func abort(_ mount: MountEntry) throws(Failure) {
+        do throws(Errno) {
+            try Unmounting.abort(mount)
+        } catch {
+            if error == .invalidArgument || error == .noSuchFileOrDirectory { return }
+            throw Failure(
+                .mountFailed, "cannot end the connection of \(mount.mountpoint): \(error): do it as root")
+        }
     }
 
     private func waitMilliseconds() throws(Failure) -> Int {
@@ -52,7 +67,7 @@ struct UmountCommand: ParsableCommand {
 
     private func unmount(_ mount: MountEntry, withinMilliseconds limit: Int) throws(Failure) {
         let deadline = Files.monotonicMilliseconds() + limit
-        while !(try unmount(mount, lazily: lazy)) {
+        while !(try unmount(mount, lazily: lazy || force)) {
             let left = deadline - Files.monotonicMilliseconds()
             guard left > 0 else {
                 throw Failure(

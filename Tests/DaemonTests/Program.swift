@@ -145,8 +145,15 @@ final class Manager: Sendable {
 
     deinit { close(socket) }
 
-    /// The next message; nil where none comes in time.
+    /// The next message but for those that come by the clock; nil where none comes in time.
     func next(withinMilliseconds limit: Int = 20_000) -> String? {
+        while let message = nextOfAll(withinMilliseconds: limit) {
+            if !message.hasPrefix("STATUS=") && !message.hasPrefix("WATCHDOG=") { return message }
+        }
+        return nil
+    }
+
+    func nextOfAll(withinMilliseconds limit: Int = 20_000) -> String? {
         var wait = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
         guard unsafe poll(&wait, 1, Int32(limit)) > 0, let bytes = try? Files.read(socket, upTo: 4096) else {
             return nil
@@ -163,13 +170,14 @@ final class Mounted {
     let manager: Manager
     private var ended: Int32?
 
-    init(_ arguments: [String] = ["--size", "16M"]) {
+    init(_ arguments: [String] = ["--size", "16M"], environment: [String] = []) {
         folder = Folder.make()
         mountpoint = "\(folder)/mount"
         try? Files.makeFolder(mountpoint, mode: 0o755)
         manager = Manager(in: folder)
         process = Program.start(
-            ["mount", "-f"] + arguments + [mountpoint], environment: ["NOTIFY_SOCKET=\(manager.path)"],
+            ["mount", "-f"] + arguments + [mountpoint],
+            environment: ["NOTIFY_SOCKET=\(manager.path)"] + environment,
             into: "\(folder)/log")
     }
 

@@ -35,7 +35,6 @@ struct StartErrorTests {
         Case(
             arguments: ["--io", "passthrough", "-o", "chunk_overhead=1"], code: 64,
             says: "-o chunk_overhead belongs to engine 'memory'"),
-        Case(arguments: ["--huge", "never"], code: 64, says: "--huge belongs to engine 'passthrough'"),
         Case(arguments: ["--io", "passthrough", "--huge", "x"], code: 64, says: "within_size"),
         Case(arguments: ["-o", "sise=1M"], code: 64, says: "did you mean 'size'"),
         Case(arguments: ["-o", "size=1M", "--size", "2M"], code: 64, says: "contradict"),

@@ -35,6 +35,22 @@ struct UserTests {
         user "$program" umount "$place/own/m"
         ! grep "$place/own/m" /proc/self/mountinfo
         [ -z "$(ls "$place/run/dmemfs")" ]
+        # Without a runtime folder the control socket is in a folder of the user's own in /tmp.
+        bare() { setpriv --reuid=3 --regid=3 --clear-groups env -u XDG_RUNTIME_DIR "$@"; }
+        mkdir -m 777 "$place/bare"
+        rm -rf /tmp/dmemfs-3
+        bare "$program" mount --mkdir --size 8M "$place/bare/m"
+        bare "$program" status "$place/bare/m" | grep -q "of 8 MiB"
+        "$program" status "$place/bare/m" | grep -q "of 8 MiB"
+        bare "$program" resize "$place/bare/m" 9M
+        bare "$program" umount "$place/bare/m"
+        rmdir /tmp/dmemfs-3
+        # A folder that somebody else has put there is not trusted.
+        mkdir -m 777 /tmp/dmemfs-3
+        bare "$program" mount --size 8M "$place/bare/m" 2>"$place/said"
+        grep -q "no control socket" "$place/said"
+        bare "$program" umount "$place/bare/m"
+        rmdir /tmp/dmemfs-3
         """#
 
     @Test("is private, is cleared when dead, and leaves nothing")

@@ -156,12 +156,14 @@ struct StackingTests {
             """#)
     }
 
-    /// Rule: using.ioctl, times.birth
-    @Test("there are no file flags and no time of birth")
+    /// Rule: using.ioctl, using.poll, times.birth
+    @Test("there are no file flags and no time of birth, and epoll takes a file")
     func without() throws {
         let script = """
-            import errno, fcntl
+            import errno, fcntl, select
             f = open("f", "w")
+            e = select.epoll(); e.register(f, select.EPOLLOUT)
+            assert e.poll(60) == [(f.fileno(), select.EPOLLOUT)]
             try: fcntl.ioctl(f, 0x80086601, bytes(8))
             except OSError as e: print(errno.errorcode[e.errno])
             """

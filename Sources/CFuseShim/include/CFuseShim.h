@@ -75,6 +75,9 @@ int shim_session_finish(struct shim_session *_Nonnull session);
 /// Asks the workers to end after the request they are at. From any thread, at any time, even twice.
 void shim_session_stop(struct shim_session *_Nonnull session);
 
+/// A number of the worker `index` that is odd while it serves a request, and grows with each.
+uint32_t shim_session_beat(struct shim_session *_Nonnull session, unsigned index);
+
 /// Frees the session and closes its descriptor. A mount that is still there is left, dead, to whoever
 /// unmounts it.
 void shim_session_destroy(struct shim_session *_Nonnull session);
@@ -104,6 +107,9 @@ struct shim_caller {
     /// Of a request that makes a node; else 0.
     uint32_t umask;
 };
+
+/// The `context` that the request's callback was given.
+void *_Nonnull shim_context_of(fuse_req_t _Nonnull request);
 
 /// Who made the request.
 struct shim_caller shim_caller_of(fuse_req_t _Nonnull request);

@@ -66,11 +66,55 @@ struct linux_peer linux_socket_peer(int socket);
 /// Returns 0, or the errno.
 int linux_notify(const char *_Nonnull path, const char *_Nonnull message);
 
+/// mount(2) with MS_REMOUNT: gives the mount at `path` and its filesystem these MS_… `flags`, and no others.
+///
+/// Returns 0, or the errno: EBUSY where read-only is asked and a file is open for writing.
+int linux_remount(const char *_Nonnull path, unsigned long flags);
+
+/// Goes into the mount namespace that the file at `path` stands for. The process must have one thread.
+///
+/// Returns 0, or the errno.
+int linux_enter_mount_namespace(const char *_Nonnull path);
+
+/// What became of an attempt.
+struct linux_attempt {
+    /// 0, or the errno that ended it.
+    int error;
+    /// The signal that ended it; 0 for none.
+    int signal;
+};
+
+/// Tries to mount FUSE where nobody sees it, in a mount namespace of a process of its own; and that in a user
+/// namespace of its own where `in_user_namespace` is not 0. Leaves nothing. Only while this process has one
+/// thread.
+struct linux_attempt linux_try_fuse_mount(int in_user_namespace);
+
+/// Sends one datagram to the unix socket at `path`; never waits.
+///
+/// Returns 0, or the errno: EAGAIN where its reader is slow.
+int linux_send_datagram(const char *_Nonnull path, const void *_Nonnull bytes, size_t count);
+
+/// Takes from this thread, and from those it starts from now on, every capability but CAP_SYS_ADMIN and
+/// CAP_DAC_READ_SEARCH, for good: no program that they run gets one back. CAP_IPC_LOCK stays where
+/// `keeping_lock` is not 0: memory that is locked when it is taken needs it.
+///
+/// Returns 0, or the errno.
+int linux_drop_capabilities(int keeping_lock);
+
+/// Keeps all memory of this process out of swap, what it takes later too, once it has been touched.
+///
+/// Returns 0, or the errno: ENOMEM or EPERM where RLIMIT_MEMLOCK does not allow as much.
+int linux_lock_memory(void);
+
 /// Asks the filesystem at `path` itself for the attributes of its root, past every cache.
 ///
 /// Returns 0, or the errno: ENOTCONN is a FUSE mount whose daemon is gone. A plain stat(2) does not do: a
 /// FUSE mount with long attribute timeouts answers it from the cache although its daemon is dead.
 int linux_probe_mount(const char *_Nonnull path);
+
+/// The number of the uppermost mount at `path`, which asks nothing of its filesystem; 0 where that cannot be
+/// told. Never used twice on kernels from 6.8 on; before, a mount may have the number of one that has ended.
+uint64_t linux_mount_number(const char *_Nonnull path);
 
 /// A descriptor that poll(2) finds readable when the process ends; or the negated errno.
 int linux_process_descriptor(int32_t process);

@@ -1,0 +1,176 @@
+import Basics
+import Control
+import Daemon
+import Glibc
+import Testing
+
+@Suite("a daemon as a service", .enabled(if: Program.canMount, "\(Program.mountSkip)"))
+struct ServiceTests {
+    private static let project = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+
+    private func write(_ text: String, to path: String) {
+        _ = Program.spawnAndWait(
+            "/bin/sh", ["sh", "-c", "printf '%s\n' '\(text)' >'\(path)'"], into: "/dev/null")
+    }
+
+    private func limit(of mounted: Mounted) throws -> Int {
+        try Client.status(of: try #require(mounted.entry)).limitBytes
+    }
+
+    @Test("flags are stronger than the environment, and that than the file")
+    func precedence() throws {
+        let folder = Folder.make()
+        defer { Folder.remove(folder) }
+        let file = "\(folder)/dmemfs.conf"
+        write("# a comment\n  size = 8M # another\n\nnr_inodes=50\nmode = 750", to: file)
+        let plain = Mounted(["--config", file])
+        #expect(plain.isReady)
+        let status = try Client.status(of: try #require(plain.entry))
+        #expect(status.limitBytes == 8 << 20 && status.maxNodes.value == 50)
+        let surrounded = Mounted(
+            ["-o", "config=\(file)"], environment: ["DMEMFS_SIZE=9M", "DMEMFS_DIR=/x"])
+        #expect(surrounded.isReady)
+        #expect(try limit(of: surrounded) == 9 << 20)
+        let named = Mounted(["--config", file, "--size", "10M"], environment: ["DMEMFS_SIZE=9M"])
+        #expect(named.isReady)
+        #expect(try limit(of: named) == 10 << 20)
+        let absent = Mounted(["--config-if-exists", "\(folder)/none", "--size", "1M"])
+        #expect(absent.isReady)
+        for mounted in [plain, surrounded, named, absent] { kill(mounted.process, SIGTERM) }
+        let missing = Program.run(["mount", "--config", "\(folder)/none", folder])
+        #expect(missing.code == 64 && missing.err.contains("cannot read"), "\(missing)")
+        write("size = 8M\nsise = 1", to: file)
+        let wrong = Program.run(["mount", "--config", file, folder])
+        #expect(wrong.code == 64 && wrong.err.contains("did you mean 'size'"), "\(wrong)")
+    }
+
+    @Test("SIGHUP and reload read the file anew, tell the service manager, and change all or nothing")
+    func reload() throws {
+        let folder = Folder.make()
+        defer { Folder.remove(folder) }
+        let file = "\(folder)/dmemfs.conf"
+        write("size = 8M", to: file)
+        let mounted = Mounted(["--config", file])
+        #expect(mounted.isReady)
+        write("size = 12M", to: file)
+        kill(mounted.process, SIGHUP)
+        let reloading = try #require(mounted.manager.next())
+        #expect(reloading.hasPrefix("RELOADING=1\nMONOTONIC_USEC="))
+        #expect(mounted.manager.next()?.hasPrefix("READY=1") == true)
+        #expect(try limit(of: mounted) == 12 << 20)
+        write("size = 9M\nmax_nodes = 0", to: file)
+        let refused = Program.run(["reload", mounted.mountpoint])
+        #expect(refused.code == 64 && refused.err.contains("nothing is changed"), "\(refused)")
+        #expect(try limit(of: mounted) == 12 << 20)
+        write("size = 100", to: file)
+        let small = Program.run(["reload", mounted.mountpoint])
+        #expect(small.code == 1 && small.err.contains("are in use"), "\(small)")
+        write("size = 9M\nstorage = sequential", to: file)
+        let done = Program.run(["reload", mounted.mountpoint])
+        #expect(done.code == 0 && done.out.contains("limit 9 MiB"), "\(done)")
+        #expect(mounted.err.contains("storage: only a new mount changes that"))
+        kill(mounted.process, SIGTERM)
+        #expect(mounted.code() == 0)
+        #expect(Program.run(["reload", mounted.mountpoint]).code == 69)
+    }
+
+    @Test("the manager hears a status line and the watchdog's beat; SIGUSR1 logs the figures")
+    func heartbeat() throws {
+        let mounted = Mounted(["--size", "16M"], environment: ["WATCHDOG_USEC=200000"])
+        #expect(mounted.isReady)
+        var heard: Set<String> = []
+        while heard.count < 2, let message = mounted.manager.nextOfAll() {
+            if message == "WATCHDOG=1" { heard.insert(message) }
+            if message.hasPrefix("STATUS=") && message.contains("/16 MiB used (0 %), 1 nodes") {
+                heard.insert("STATUS")
+            }
+        }
+        #expect(heard.count == 2)
+        kill(mounted.process, SIGUSR1)
+        while !mounted.err.contains("of 16 MiB used, peak") {
+            // The log has no event; the limit is the manager's patience for the next beat.
+            guard mounted.manager.nextOfAll() != nil else { break }
+        }
+        #expect(mounted.err.contains("of 16 MiB used, peak"))
+        kill(mounted.process, SIGTERM)
+        #expect(mounted.code() == 0)
+    }
+
+    @Test("every thread has two capabilities at the most, and no program gets one back")
+    func capabilities() throws {
+        let mounted = Mounted()
+        #expect(mounted.isReady)
+        #expect(Program.run(["status", mounted.mountpoint]).code == 0)
+        let threads = try Files.names(in: "/proc/\(mounted.process)/task")
+        #expect(threads.count > 4)
+        for thread in threads {
+            let lines = try Files.text(of: "/proc/\(mounted.process)/task/\(thread)/status")
+                .split(separator: "\n")
+            for set in ["CapPrm:", "CapEff:", "CapInh:"] {
+                let text = try #require(lines.first { $0.hasPrefix(set) }).drop { $0 != "\t" }.dropFirst()
+                let bits = try #require(UInt64(text, radix: 16))
+                // CAP_DAC_READ_SEARCH is 2, CAP_SYS_ADMIN is 21.
+                #expect(bits & ~(1 << 2 | 1 << 21) == 0, "\(thread) \(set) \(text)")
+            }
+            #expect(lines.contains("NoNewPrivs:\t1"))
+        }
+        kill(mounted.process, SIGTERM)
+        #expect(mounted.code() == 0)
+        #expect((try? MountTable.current().top(at: mounted.mountpoint)) == nil)
+    }
+
+    @Test("--mlock locks what is used, and what is freed goes back all the same")
+    func lockedMemory() throws {
+        func locked(_ process: pid_t) throws -> (locked: Int, resident: Int) {
+            let lines = try Files.text(of: "/proc/\(process)/status").split(separator: "\n")
+            let numbers = ["VmLck:", "VmRSS:"].map { name in
+                lines.first { $0.hasPrefix(name) }?.split(whereSeparator: { $0 == " " || $0 == "\t" })[1]
+                    ?? ""
+            }
+            return (Int(numbers[0]) ?? 0, Int(numbers[1]) ?? 0)
+        }
+        let mounted = Mounted(["--size", "200M", "--mlock", "--keep-free", "0"])
+        #expect(mounted.isReady, "\(mounted.err)")
+        let before = try locked(mounted.process)
+        #expect(before.locked > before.resident / 2)
+        let fill = "head -c 100000000 /dev/zero >'\(mounted.mountpoint)/x'"
+        _ = Program.spawnAndWait("/bin/sh", ["sh", "-c", fill], into: "/dev/null")
+        #expect(try locked(mounted.process).resident > before.resident + 90_000)
+        _ = Program.spawnAndWait("/bin/rm", ["rm", "\(mounted.mountpoint)/x"], into: "/dev/null")
+        let entry = try #require(mounted.entry)
+        // The kernel forgets the file a moment after its last use.
+        while try Client.status(of: entry).nodes > 1 { ProcessWatch.pause(milliseconds: 10) }
+        #expect(try locked(mounted.process).resident < before.resident + 20_000)
+        kill(mounted.process, SIGTERM)
+        #expect(mounted.code() == 0)
+    }
+
+    @Test("umount --force takes away a mount whose daemon hangs, and its users get an error")
+    func force() throws {
+        let mounted = Mounted()
+        #expect(mounted.isReady)
+        kill(mounted.process, SIGSTOP)
+        defer { kill(mounted.process, SIGCONT) }
+        let words = ["sh", "-c", "cat '\(mounted.mountpoint)/x'"]
+        let reader = Program.spawn("/bin/sh", words, into: "\(mounted.folder)/reader")
+        let forced = Program.run(["umount", "--force", mounted.mountpoint])
+        #expect(forced.code == 0, "\(forced)")
+        #expect(Program.end(of: reader) == 1)
+        #expect((try? MountTable.current().top(at: mounted.mountpoint)) == nil)
+        kill(mounted.process, SIGCONT)
+        #expect(mounted.code() == 0 || mounted.code() == 32)
+    }
+
+    @Test("in the background it logs to the journal, or to syslog, and says who filled it once a minute")
+    func log() throws {
+        let folder = Folder.make()
+        defer { Folder.remove(folder) }
+        let place = "\(folder)/place"
+        try Files.makeFolder(place, mode: 0o755)
+        let words = ["unshare", "-m", "sh", "-x", "\(Self.project)/Tests/log.sh", Program.path, place]
+        let code = Program.spawnAndWait("/usr/bin/unshare", words, into: "\(folder)/script")
+        let said = try Files.text(of: "\(folder)/script.err")
+        #expect(code == 0, "\(said)")
+        #expect(processes(naming: place).isEmpty)
+    }
+}
