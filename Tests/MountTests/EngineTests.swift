@@ -223,7 +223,7 @@ struct EngineTests {
         }
     }
 
-    /// More than the daemon may have descriptors.
+    /// Many more than the daemon keeps descriptors; fewer where a process may not have so many.
     private static let openFiles = 25_000
 
     /// Rule: engines.many
