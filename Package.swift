@@ -74,6 +74,7 @@ let package = Package(
             dependencies: [
                 "Daemon", "Control", "Storage", "Accounting", "Basics", "CLinux", arguments, logging, system,
             ],
+            exclude: ["Manual"],
             swiftSettings: strict),
         // What dmemfs-bench repeats without anything between, and its count of allocations.
         .target(name: "CBench", cSettings: strictC),

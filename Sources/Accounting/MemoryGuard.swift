@@ -162,11 +162,11 @@ public final class MemoryGuard: Sendable {
         if take(bytes) { return true }
         // What others have freed meanwhile is worth a look before somebody is refused. Who is being read for
         // by another thread waits for that.
-        reading.lock()
+        reading.lock(as: .memoryGuard)
         if now - lastReading.load(ordering: .relaxed) >= MemoryGuard.retryMilliseconds || hasFreed(use()) {
             read(now, use: use)
         }
-        reading.unlock()
+        reading.unlock(as: .memoryGuard)
         if take(bytes) { return true }
         // One large request that does not fit says nothing about the small ones after it.
         if bytes <= policy.releaseBytes { trip() }
@@ -203,9 +203,9 @@ public final class MemoryGuard: Sendable {
     private func readIfOld(_ now: Int, use: () -> Use) {
         guard now - lastReading.load(ordering: .relaxed) >= policy.intervalMilliseconds else { return }
         guard !isReading.exchange(true, ordering: .acquiring) else { return }
-        reading.lock()
+        reading.lock(as: .memoryGuard)
         read(now, use: use)
-        reading.unlock()
+        reading.unlock(as: .memoryGuard)
         isReading.store(false, ordering: .releasing)
     }
 

@@ -11,6 +11,7 @@ public final class NodeBudget: Sendable {
     private let most: Atomic<Int>
     private let refusalErrno: Errno
     private let used = Atomic<Int>(0)
+    private let peak = Atomic<Int>(0)
     private let refusals: RefusalCounts
 
     public init(limit: Int?, refusing refusalErrno: Errno, refusals: RefusalCounts = RefusalCounts()) {
@@ -38,6 +39,9 @@ public final class NodeBudget: Sendable {
 
     public var usedNodes: Int { used.load(ordering: .relaxed) }
 
+    /// The highest `usedNodes` since the start.
+    public var peakNodes: Int { peak.load(ordering: .relaxed) }
+
     /// Sets one node aside, or throws the mount's node-limit errno and changes nothing.
     public func reserve() throws(Errno) -> NodeReservation {
         var seen = used.load(ordering: .relaxed)
@@ -46,7 +50,10 @@ public final class NodeBudget: Sendable {
                 expected: seen, desired: seen + 1, ordering: .sequentiallyConsistent)
             if won {
                 // The limit may have been lowered since it was read, as in `QuotaLedger`.
-                if seen < most.load(ordering: .sequentiallyConsistent) { return NodeReservation(of: self) }
+                if seen < most.load(ordering: .sequentiallyConsistent) {
+                    peak.max(seen + 1, ordering: .relaxed)
+                    return NodeReservation(of: self)
+                }
                 giveBack()
                 break
             }

@@ -117,13 +117,38 @@ public enum Files {
         return (FileKind(mode: status.st_mode), status.st_uid)
     }
 
+    /// The inode number of what is at `path`, links not followed; nil where nothing is to be seen.
+    public static func number(of path: String) -> UInt64? {
+        var status = stat()
+        return unsafe lstat(path, &status) == 0 ? UInt64(status.st_ino) : nil
+    }
+
     /// Whether this process may write to `path`, or, of a folder, into it.
     public static func isWritable(_ path: String) -> Bool {
         unsafe access(path, W_OK) == 0
     }
 
+    /// Opens `path` for writing, made where it is missing and emptied where it is there. The caller closes.
+    public static func create(_ path: String) throws(Errno) -> Int32 {
+        let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+        guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+        return descriptor
+    }
+
     public static func makeFolder(_ path: String, mode: UInt32) throws(Errno) {
         guard unsafe mkdir(path, mode) == 0 else { throw Errno(rawValue: errno) }
+    }
+
+    /// Makes a folder for this user alone in `parent`, its name `name`, a dot and six letters; returns its
+    /// path.
+    public static func makeTemporaryFolder(in parent: String, named name: String) throws(Errno) -> String {
+        var path = Array("\(parent)/\(name).\(String(repeating: "X", count: 6))".utf8CString)
+        let failure = unsafe path.withUnsafeMutableBufferPointer { buffer -> Int32 in
+            guard let start = buffer.baseAddress else { return EINVAL }
+            return unsafe mkdtemp(start) == nil ? errno : 0
+        }
+        try Errno.check(failure)
+        return String(decoding: path.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     public static func removeFolder(_ path: String) throws(Errno) {

@@ -5,15 +5,17 @@ import Synchronization
 ///
 /// `Lock` below owns its value and is what most code wants. An inode, of which there are millions, keeps the
 /// bare word beside its state. Why not `Synchronization.Mutex`: its slow path is not instrumented, so that
-/// the thread sanitizer reports races that are none. Not recursive: a second `lock()` by the holder waits for
-/// ever.
+/// the thread sanitizer reports races that are none. Not recursive: a second `lock` by the holder waits for
+/// ever, and stops a debug build.
 @safe public struct LockWord: ~Copyable, Sendable {
     /// 0: free; 1: held; 2: held, and somebody may be waiting.
     private let word = Atomic<UInt32>(0)
 
     public init() {}
 
-    public borrowing func lock() {
+    /// - Parameter rank: where the lock stands in the order, which debug builds check.
+    public borrowing func lock(as rank: LockRank) {
+        rank.willTake()
         // Relaxed on failure: the slow path looks again.
         if word.compareExchange(
             expected: 0, desired: 1, successOrdering: .acquiring, failureOrdering: .relaxed
@@ -23,7 +25,8 @@ import Synchronization
         lockSlowly()
     }
 
-    public borrowing func unlock() {
+    public borrowing func unlock(as rank: LockRank) {
+        rank.didRelease()
         if word.exchange(0, ordering: .releasing) == 2 {
             unsafe withFutex { unsafe linux_futex_wake_one($0) }
         }
@@ -64,10 +67,12 @@ private func spinHint() {
 /// A value that can be reached only while its lock is held.
 @safe public struct Lock<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
     @usableFromInline let word = LockWord()
+    @usableFromInline let rank: LockRank
     /// Of its own, so that the value has one address while the lock itself may still be moved into place.
     @usableFromInline let storage: UnsafeMutablePointer<Value>
 
-    public init(_ value: consuming Value) {
+    public init(_ value: consuming Value, as rank: LockRank = .leaf) {
+        self.rank = rank
         unsafe storage = .allocate(capacity: 1)
         unsafe storage.initialize(to: value)
     }
@@ -82,8 +87,8 @@ private func spinHint() {
     public borrowing func withLock<Result: ~Copyable, Failure: Error>(
         _ body: (inout Value) throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        word.lock()
-        defer { word.unlock() }
+        word.lock(as: rank)
+        defer { word.unlock(as: rank) }
         return unsafe try body(&storage.pointee)
     }
 }

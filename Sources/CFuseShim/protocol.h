@@ -57,6 +57,13 @@ struct protocol_header {
     uint32_t padding;
 };
 
+/// An answer that is an error.
+struct protocol_refusal {
+    uint32_t length;
+    int32_t error;
+    uint64_t unique;
+};
+
 struct protocol_init_in {
     uint32_t major;
     uint32_t minor;

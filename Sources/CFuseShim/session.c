@@ -1,5 +1,6 @@
 /// A session: creation, mount, and the threads that serve it.
 #include "session.h"
+#include "protocol.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -127,8 +129,30 @@ static uint64_t now_microseconds(void) {
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+#ifdef DEBUG
+/// Ends the program where one of its own threads made the request: with all workers at such requests, they
+/// would wait for each other for ever.
+static void forbid_own_request(struct shim_session *session, const struct fuse_buf *buffer) {
+    const struct protocol_header *header = buffer->mem;
+    // Who mounts makes INIT; a test may send any number.
+    if (header->opcode == PROTOCOL_INIT || shim_mailbox != NULL || header->process == 0) return;
+    if (syscall(SYS_tgkill, getpid(), header->process, 0) != 0) return;
+    // The thread that waits for the answer could not be ended before it has one.
+    struct protocol_refusal refusal = {
+        .length = sizeof refusal, .error = -EDEADLK, .unique = header->unique};
+    ssize_t written = write(fuse_session_fd(session->fuse), &refusal, sizeof refusal);
+    (void)written;
+    fprintf(stderr, "dmemfs: thread %u of the daemon itself used the mount (opcode %u)\n", header->process,
+            header->opcode);
+    abort();
+}
+#endif
+
 /// Serves one frame, and tells `shim_session_start` when it was INIT.
 static void serve_frame(struct shim_session *session, const struct fuse_buf *buffer) {
+#ifdef DEBUG
+    forbid_own_request(session, buffer);
+#endif
     shim_examine(session, buffer->mem, buffer->size);
     bool is_init = shim_frame.is_init;
     fuse_session_process_buf(session->fuse, buffer);

@@ -40,6 +40,11 @@ void linux_futex_wake_one(const uint32_t *address) {
     syscall(SYS_futex, address, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
+uint32_t *linux_thread_word(void) {
+    static _Thread_local uint32_t word;
+    return &word;
+}
+
 int linux_populate_write(void *address, size_t bytes) {
     return madvise(address, bytes, MADV_POPULATE_WRITE) == 0 ? 0 : errno;
 }
@@ -252,3 +257,31 @@ void linux_forbid_core_dumps(void) {
 void linux_close_from(unsigned first) { close_range(first, ~0U, 0); }
 
 void linux_set_process_name(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
+
+int linux_unshare_mounts(bool with_user) {
+    return unshare(CLONE_NEWNS | (with_user ? CLONE_NEWUSER : 0)) == 0 ? 0 : errno;
+}
+
+int linux_keep_mounts_private(void) {
+    return mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == 0 ? 0 : errno;
+}
+
+int linux_hand_down_mounting(bool on) {
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[2];
+    if (syscall(SYS_capget, &header, sets) != 0) return errno;
+    const uint32_t mounting = 1U << CAP_SYS_ADMIN;
+    sets[0].inheritable = on ? sets[0].inheritable | mounting : sets[0].inheritable & ~mounting;
+    // Taking it from the inheritable set takes it from the ambient set as well.
+    if (syscall(SYS_capset, &header, sets) != 0) return errno;
+    if (on && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_SYS_ADMIN, 0, 0) != 0) return errno;
+    return 0;
+}
+
+int linux_adopt_orphans(void) {
+    return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0 ? 0 : errno;
+}
+
+int linux_forbid_new_privileges(void) {
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? 0 : errno;
+}

@@ -36,6 +36,7 @@ public struct Status: Hashable, Sendable, Codable {
     /// nil where only the bytes bound the nodes.
     public var maxNodes: OptionalCount
     public var nodes: Int
+    public var peakNodes: Int
     /// The daemon's resident memory.
     public var residentBytes: Int
     public var uptimeSeconds: Int
@@ -69,6 +70,15 @@ public struct Status: Hashable, Sendable, Codable {
             case memoryGuard = "guard"
             case storage, writeback
         }
+
+        /// `3 for bytes, 1 for nodes`; empty where nothing was refused.
+        public var summary: String {
+            let causes = [
+                ("bytes", bytes), ("nodes", nodes), ("directory", directory), ("user", user),
+                ("guard", memoryGuard), ("storage", storage), ("writeback", writeback),
+            ]
+            return causes.filter { $0.1 > 0 }.map { "\($0.1) for \($0.0)" }.joined(separator: ", ")
+        }
     }
 
     /// The memory guard: what it watches, and whether it refuses just now.
@@ -96,8 +106,8 @@ public struct Status: Hashable, Sendable, Codable {
     public init(
         mountpoint: String, version: String, pid: Int, engine: String, storage: String, limitBytes: Int,
         usedBytes: Int, dataBytes: Int, metadataBytes: Int, peakBytes: Int, reservedBytes: Int,
-        openUnlinkedBytes: Int, maxNodes: Int?, nodes: Int, residentBytes: Int, uptimeSeconds: Int,
-        refusals: Refusals, memoryGuard: Guard
+        openUnlinkedBytes: Int, maxNodes: Int?, nodes: Int, peakNodes: Int, residentBytes: Int,
+        uptimeSeconds: Int, refusals: Refusals, memoryGuard: Guard
     ) {
         self.mountpoint = mountpoint
         self.version = version
@@ -115,6 +125,7 @@ public struct Status: Hashable, Sendable, Codable {
         self.openUnlinkedBytes = openUnlinkedBytes
         self.maxNodes = OptionalCount(maxNodes)
         self.nodes = nodes
+        self.peakNodes = peakNodes
         self.residentBytes = residentBytes
         self.uptimeSeconds = uptimeSeconds
         self.refusals = refusals
@@ -133,6 +144,7 @@ public struct Status: Hashable, Sendable, Codable {
         case openUnlinkedBytes = "open_unlinked_bytes"
         case maxNodes = "max_nodes"
         case nodes
+        case peakNodes = "peak_nodes"
         case residentBytes = "resident_bytes"
         case uptimeSeconds = "uptime_seconds"
         case refusals

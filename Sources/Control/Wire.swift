@@ -132,8 +132,19 @@ enum Wire {
 /// JSON as this program writes it: sorted keys, one value a line, an end of line at the end.
 public enum JSON {
     public static func encode(_ value: some Encodable) throws(ControlError) -> [UInt8] {
+        try encode(value, .prettyPrinted)
+    }
+
+    /// The same in one line.
+    public static func encodeLine(_ value: some Encodable) throws(ControlError) -> [UInt8] {
+        try encode(value, [])
+    }
+
+    private static func encode(
+        _ value: some Encodable, _ layout: JSONEncoder.OutputFormatting
+    ) throws(ControlError) -> [UInt8] {
         let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        encoder.outputFormatting = layout.union([.sortedKeys, .withoutEscapingSlashes])
         do {
             return Array(try encoder.encode(value)) + [UInt8(ascii: "\n")]
         } catch {

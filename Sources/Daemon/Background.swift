@@ -44,7 +44,9 @@ public enum Background {
         Failure(.bug, "cannot start the daemon: \(Wording.of(error)): '-f' runs it in the foreground")
     }
 
-    private static func outcome(of child: pid_t, on pipe: Int32) throws(Errno) -> Int32 {
+    /// Waits until the daemon is ready, and returns 0; or until it has failed, and says why and returns what
+    /// to end with.
+    static func outcome(of child: pid_t, on pipe: Int32) throws(Errno) -> Int32 {
         let deadline = Files.monotonicMilliseconds() + timeoutMilliseconds
         var received: [UInt8] = []
         while true {
@@ -76,7 +78,7 @@ public enum Background {
     }
 
     /// Whether something, or the end, came through `pipe` in time.
-    private static func hasNews(_ pipe: Int32, milliseconds: Int) -> Bool {
+    static func hasNews(_ pipe: Int32, milliseconds: Int) -> Bool {
         var wait = pollfd(fd: pipe, events: Int16(POLLIN), revents: 0)
         return unsafe poll(&wait, 1, Int32(clamping: milliseconds)) != 0
     }

@@ -28,8 +28,9 @@ public enum Daemon {
         if configuration.locksMemory { try lockMemory() }
         let place = try Mountpoint.prepare(configuration)
         // Before there are threads: each has capabilities of its own. What is left suffices to mount and to
-        // unmount. A user has none, and needs the setuid fusermount3 for both.
-        if geteuid() == 0 { dropCapabilities(configuration, log) }
+        // unmount. A user has none, and needs the setuid fusermount3 for both. Attached, we may have to end
+        // what the command has left, whoever runs it.
+        if geteuid() == 0, !readiness.isAttached { dropCapabilities(configuration, log) }
         var log = log
         log[metadataKey: DaemonEvent.mountKey] = "\(place.path)"
         let mount: RunningMount
@@ -205,6 +206,7 @@ final class RunningMount: Sendable {
     func serve() -> Int32 {
         do throws(Errno) {
             try Thread.start { [self] in heedSignals() }
+            if readiness.isAttached { try Thread.start { [self] in endWithStarter() } }
             try guardWatch.start(watching: tree, growsByItself: configuration.engine == .passthrough)
             try fullWatch.start(watching: tree)
             try heartbeat.start()
@@ -216,9 +218,14 @@ final class RunningMount: Sendable {
         openControl()
         let failure = session.serve { [self] in becomeReady() }
         closeControl()
+        #if DEBUG
+            // Nobody serves any more, so that nothing is in flight: every test of a mount ends with this.
+            tree.checkInvariants()
+        #endif
         log.log(.info, .unmounted, "\(path): unmounted")
         // Where serving ended by itself the mount is still there, and dead.
         if isMounted { Self.detach(path) }
+        leaveStarter()
         guard failure != 0 else { return ExitStatus.success.rawValue }
         var reason = "serving \(path) ended: \(Wording.of(Errno(rawValue: failure)))"
         if failure == EOPNOTSUPP, configuration.usesACL {

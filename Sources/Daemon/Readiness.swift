@@ -4,8 +4,10 @@ import Glibc
 
 /// Whoever waits for the mount to be usable: the `dmemfs mount` that started us, and the service manager.
 public struct Readiness: Sendable {
-    /// A pipe to the process that waits in the caller's terminal; nil in the foreground.
+    /// To the process that waits in the caller's terminal; nil in the foreground.
     private let pipe: Int32?
+    /// Whether who waited stays connected, and the mount is to end with him.
+    public let isAttached: Bool
     /// The service manager's socket; nil where there is none.
     private let manager: String?
 
@@ -13,7 +15,11 @@ public struct Readiness: Sendable {
     /// Whether a mount that succeeds is nothing to speak of.
     private let isQuiet: Bool
 
-    public init(readyDescriptor: Int32?, isQuiet: Bool = false, sink: LogSink = LogSink()) {
+    /// - Parameter isAttached: the descriptor is a socket on which who started us stays.
+    public init(
+        readyDescriptor: Int32?, isAttached: Bool = false, isQuiet: Bool = false, sink: LogSink = LogSink()
+    ) {
+        self.isAttached = isAttached && readyDescriptor != nil
         pipe = readyDescriptor
         self.sink = sink
         self.isQuiet = isQuiet
@@ -35,6 +41,27 @@ public struct Readiness: Sendable {
         guard let pipe else { return }
         leaveTerminal()
         try Files.write(ReadyRecord.ready.bytes, to: pipe)
+        if !isAttached { close(pipe) }
+    }
+
+    /// Waits until who started us wants the mount to end. Returns false where he is gone instead.
+    func awaitEndOfAttachment() -> Bool {
+        guard isAttached, let pipe else { return true }
+        do throws(Errno) {
+            return try !Files.read(pipe, upTo: 1).isEmpty
+        } catch {
+            return false
+        }
+    }
+
+    /// Gives who started us the last figures.
+    func leave(with status: [UInt8]) {
+        guard isAttached, let pipe else { return }
+        do throws(Errno) {
+            try Files.write(status, to: pipe)
+        } catch {
+            // Nobody is left to read them.
+        }
         close(pipe)
     }
 

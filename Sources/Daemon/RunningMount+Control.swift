@@ -34,7 +34,7 @@ extension RunningMount {
         server.withLock { $0 }?.stop()
     }
 
-    private var status: Status {
+    var status: Status {
         tree.lookAtMemory()
         let usage = tree.usage
         let memoryGuard = guardWatch.memoryGuard
@@ -50,7 +50,7 @@ extension RunningMount {
             usedBytes: usage.usedBytes,
             dataBytes: usage.dataBytes, metadataBytes: usage.metadataBytes, peakBytes: usage.peakBytes,
             reservedBytes: usage.reservedBytes, openUnlinkedBytes: usage.openUnlinkedBytes,
-            maxNodes: usage.maxNodes, nodes: usage.nodes,
+            maxNodes: usage.maxNodes, nodes: usage.nodes, peakNodes: usage.peakNodes,
             residentBytes: Self.residentBytes() + (tmpfs?.usedBytes ?? 0),
             uptimeSeconds: (Files.monotonicMilliseconds() - startedMilliseconds) / 1000, refusals: refusals,
             memoryGuard: Status.Guard(

@@ -5,11 +5,11 @@ import Glibc
 enum Spawn {
     /// Starts `path`, found along PATH where it has no slash, with `arguments`, the first of them its name.
     ///
-    /// The child begins with no signal held back and with `passed` as its descriptor `place`. With `silently`
-    /// its output goes nowhere.
+    /// The child begins with the signals of `held` held back, and with `passed` as its descriptor `place`.
+    /// With `silently` its output goes nowhere.
     static func start(
         _ path: String, _ arguments: [String], passing passed: Int32? = nil, as place: Int32 = 3,
-        silently: Bool = false
+        silently: Bool = false, holding held: sigset_t = sigset_t()
     ) throws(Errno) -> pid_t {
         var actions = unsafe posix_spawn_file_actions_t()
         var attributes = posix_spawnattr_t()
@@ -25,9 +25,8 @@ enum Spawn {
             }
         }
         if let passed { unsafe posix_spawn_file_actions_adddup2(&actions, passed, place) }
-        var none = sigset_t()
-        unsafe sigemptyset(&none)
-        unsafe posix_spawnattr_setsigmask(&attributes, &none)
+        var held = held
+        unsafe posix_spawnattr_setsigmask(&attributes, &held)
         unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
         var texts: [UnsafeMutablePointer<CChar>?] = unsafe arguments.map { unsafe strdup($0) } + [nil]
         defer { for index in unsafe texts.indices { unsafe free(texts[index]) } }
@@ -41,6 +40,20 @@ enum Spawn {
     enum Ending: Equatable {
         case exited(Int32)
         case killed(Int32)
+
+        /// From what waitpid(2) says of a child that has ended.
+        init(status: Int32) {
+            let signal = status & 0x7f
+            self = signal == 0 ? .exited(status >> 8 & 0xff) : .killed(signal)
+        }
+
+        /// The exit code as a shell counts it: 128 and the signal where one ended the child.
+        var code: Int32 {
+            switch self {
+            case .exited(let code): code
+            case .killed(let signal): 128 + signal
+            }
+        }
     }
 
     /// Waits until `child` ends.
@@ -49,15 +62,11 @@ enum Spawn {
         while unsafe waitpid(child, &status, 0) < 0 {
             guard errno == EINTR else { throw Errno(rawValue: errno) }
         }
-        let signal = status & 0x7f
-        return signal == 0 ? .exited(status >> 8 & 0xff) : .killed(signal)
+        return Ending(status: status)
     }
 
     /// Runs `path` to its end and returns its exit code; 128 and the signal where one ended it.
     static func run(_ path: String, _ arguments: [String]) throws(Errno) -> Int32 {
-        switch try wait(for: try start(path, arguments, silently: true)) {
-        case .exited(let code): return code
-        case .killed(let signal): return 128 + signal
-        }
+        try wait(for: try start(path, arguments, silently: true)).code
     }
 }

@@ -29,6 +29,12 @@ struct CachedHoles {
         return first <= page && page <= last
     }
 
+    /// The first page behind the covered ones, of which `page` is one; `Int.max` where they have no end.
+    func end(behind page: Int) -> Int? {
+        guard contains(page) else { return nil }
+        return last == .max ? .max : Int(last) + 1
+    }
+
     /// The first page at or behind `page` that is covered; nil where there is none.
     func first(from page: Int) -> Int? {
         guard !isEmpty, UInt32(clamping: page) <= last else { return nil }

@@ -52,8 +52,8 @@ import Glibc
         unsafe pageBase = arena.address(of: 0)
         unsafe blockBase = heap.address(0)
         unsafe blockPages = heap.page(0)
-        pages = Lock(arena)
-        blocks = Lock(heap)
+        pages = Lock(arena, as: .memory)
+        blocks = Lock(heap, as: .memory)
         self.zeros = zeros
     }
 

@@ -146,7 +146,16 @@ extension PagedContents {
         case .hole:
             let last = (size - 1) / PageArena.pageBytes
             var page = index
-            while page <= last, cachedHoles.contains(page) || hasPage(page, memory) { page += 1 }
+            // In one step over what is covered: it may be more pages than a lifetime suffices to count.
+            while page <= last {
+                if let end = cachedHoles.end(behind: page) {
+                    page = end
+                } else if hasPage(page, memory) {
+                    page += 1
+                } else {
+                    break
+                }
+            }
             return page > last ? size : max(offset, page * PageArena.pageBytes)
         }
     }

@@ -145,8 +145,8 @@ import Synchronization
         _ node: NodeID, _ body: (inout Inode.State) throws(Errno) -> Result
     ) throws(Errno) -> Result {
         let slot = try unsafe slot(node)
-        unsafe slot.pointee.lock.lock()
-        defer { unsafe slot.pointee.lock.unlock() }
+        unsafe slot.pointee.lock.lock(as: .inode)
+        defer { unsafe slot.pointee.lock.unlock(as: .inode) }
         return try unsafe body(&slot.pointee.state)
     }
 

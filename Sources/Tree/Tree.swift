@@ -97,7 +97,7 @@ public final class Tree: Sendable {
         let root = try Tree.makeRoot(configuration, memory, ledger, budget, table, &allocation)
         precondition(root == .root, "the first node is not the root")
         self.table = table
-        namespace = Lock(allocation)
+        namespace = Lock(allocation, as: .namespace)
     }
 
     /// Addresses cost nothing: four times the limit, so that scattered use always finds a row of free ones.
@@ -148,6 +148,7 @@ public final class Tree: Sendable {
         usage.reservedBytes = ledger.reservedBytes
         usage.maxNodes = budget.limit
         usage.nodes = budget.usedNodes
+        usage.peakNodes = budget.peakNodes
         usage.openUnlinkedBytes = orphanBytes.load(ordering: .relaxed)
         usage.refusals.bytes = refusals.bytes.value
         usage.refusals.nodes = refusals.nodes.value

@@ -15,6 +15,8 @@ public struct Usage: Hashable, Sendable {
     /// nil where there is no node limit.
     public var maxNodes: Int?
     public var nodes = 0
+    /// The highest `nodes` since the start.
+    public var peakNodes = 0
     /// Held by files that have no name left and are still open.
     public var openUnlinkedBytes = 0
     public var refusals = Refusals()

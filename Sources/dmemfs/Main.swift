@@ -13,9 +13,8 @@ struct Main: ParsableCommand {
         abstract: "An in-memory filesystem that never holds more than its limit.",
         version: "dmemfs \(Version.current)",
         subcommands: [
-            MountCommand.self, UmountCommand.self, StatusCommand.self, ResizeCommand.self, ReloadCommand.self,
-            ListCommand.self,
-            CheckCommand.self, VersionCommand.self,
+            MountCommand.self, UmountCommand.self, RunCommand.self, StatusCommand.self, ResizeCommand.self,
+            ReloadCommand.self, ListCommand.self, CheckCommand.self, VersionCommand.self,
         ])
 
     static let verbs = configuration.subcommands.compactMap { $0.configuration.commandName }

@@ -15,50 +15,13 @@ struct MountCommand: ParsableCommand {
     @Flag(name: [.customShort("f"), .long], help: "Serve in the foreground, for units and containers.")
     var foreground = false
 
-    @Option(help: "The limit: 512M, 2G, or a share of the memory such as 25%. (default: 25%)")
-    var size: String?
-
-    @Option(help: "The most files, directories and other nodes: 1000, 64k, 1m. (default: no such limit)")
-    var maxNodes: String?
-
-    @Option(help: "How the node too many fails: EMFILE, ENOSPC or EDQUOT. (default: EMFILE)")
-    var nodeLimitErrno: String?
-
-    @Option(help: "How file contents are kept: auto, sequential or random_access. (default: auto)")
-    var storage: String?
-
-    @Option(help: "What each chunk of a sequential file costs, in bytes. (default: 128)")
-    var chunkOverhead: String?
-
-    @Option(help: "Refuse to make files larger than this random-access. (default: none are refused)")
-    var promotionLimit: String?
-
-    @Option(help: "The engine: auto, memory, strict or passthrough. (default: auto, which is memory)")
-    var io: String?
+    @OptionGroup var limits: LimitOptions
 
     @Option(help: "Huge pages of engine passthrough: auto, never or within_size. (default: auto)")
     var huge: String?
 
     @Option(help: "How long a stop waits for those who use the mount: 20s, 500ms, 2m. (default: 20s)")
     var stopTimeout: String?
-
-    @Option(help: "When to look at the memory there is: none, init or per_write. (default: per_write)")
-    var memoryGuard: String?
-
-    @Option(help: "What to do where it does not suffice: warn or raise. (default: raise)")
-    var memoryGuardAction: String?
-
-    @Option(help: "How often to look at the most: 1s, 200ms. (default: 1s)")
-    var memoryGuardInterval: String?
-
-    @Option(help: "How much memory to leave for everybody else. (default: 64M)")
-    var memoryGuardHeadroom: String?
-
-    @Option(help: "How much freed memory to keep for the next file, for speed. (default: 8M)")
-    var keepFree: String?
-
-    @Flag(help: "Keep and heed POSIX ACLs; costs requests for each directory that changes.")
-    var acl = false
 
     @Flag(help: "Make the directory if it is missing.")
     var mkdir = false
@@ -80,6 +43,9 @@ struct MountCommand: ParsableCommand {
     @Option(help: .private)
     var readyFd: Int32?
 
+    @Flag(help: .private)
+    var attached = false
+
     /// mount(8)'s `-s`.
     @Flag(help: .private)
     var sloppy = false
@@ -90,20 +56,7 @@ struct MountCommand: ParsableCommand {
 
     /// The flags in the vocabulary of `-o`.
     private var flags: [Setting] {
-        let values = [
-            ("size", size), ("max_nodes", maxNodes), ("node_limit_errno", nodeLimitErrno),
-            ("storage", storage), ("chunk_overhead", chunkOverhead), ("promotion_limit", promotionLimit),
-            ("io", io), ("huge", huge), ("stop_timeout", stopTimeout), ("memory_guard", memoryGuard),
-            ("memory_guard_action", memoryGuardAction), ("memory_guard_interval", memoryGuardInterval),
-            ("memory_guard_headroom", memoryGuardHeadroom), ("keep_free", keepFree),
-        ]
-        let words = acl ? [Setting(name: "acl", value: nil, spelling: "--acl")] : []
-        return words
-            + values.compactMap { name, value in
-                guard let value else { return nil }
-                let spelling = "--" + name.replacing("_", with: "-")
-                return Setting(name: name, value: value, spelling: spelling)
-            }
+        limits.settings + LimitOptions.settings([("huge", huge), ("stop_timeout", stopTimeout)])
     }
 
     func run() throws {
@@ -120,7 +73,8 @@ struct MountCommand: ParsableCommand {
         if let file = config ?? named ?? configIfExists {
             request.file = try ConfigurationFile(file, isOptional: config == nil && named == nil)
         }
-        request.environment = MountRequest.fromEnvironment()
+        // What `dmemfs run` starts was given all that it is to heed.
+        if !attached { request.environment = MountRequest.fromEnvironment() }
         return request
     }
 
@@ -129,7 +83,8 @@ struct MountCommand: ParsableCommand {
     /// - Parameter commandLine: what starts this very mount: the program's name, the verb and the rest.
     func outcome(commandLine: [String]) -> Int32 {
         let sink = LogSink()
-        let readiness = Readiness(readyDescriptor: readyFd, isQuiet: quiet, sink: sink)
+        let readiness = Readiness(
+            readyDescriptor: readyFd, isAttached: attached, isQuiet: quiet || attached, sink: sink)
         do {
             let configuration = try Configuration(
                 validating: try request(), asUser: geteuid(), group: getegid())

@@ -31,13 +31,7 @@ struct StatusCommand: ParsableCommand {
         let share = status.limitBytes > 0 ? Double(status.usedBytes) / Double(status.limitBytes) * 1000 : 0
         let percent = "\(Int(share) / 10).\(Int(share) % 10) %"
         let nodes = status.maxNodes.value.map { "\(status.nodes) of \($0)" } ?? "\(status.nodes), no limit"
-        let refusals = status.refusals
-        let causes = [
-            ("bytes", refusals.bytes), ("nodes", refusals.nodes), ("directory", refusals.directory),
-            ("user", refusals.user), ("guard", refusals.memoryGuard), ("storage", refusals.storage),
-            ("writeback", refusals.writeback),
-        ]
-        let refused = causes.filter { $0.1 > 0 }.map { "\($0.1) for \($0.0)" }.joined(separator: ", ")
+        let refused = status.refusals.summary
         return """
             \(status.mountpoint): dmemfs \(status.version), engine \(status.engine), storage \(status.storage)
               daemon    process \(status.pid), up \(status.uptimeSeconds) s, \

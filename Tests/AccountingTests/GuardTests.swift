@@ -244,6 +244,6 @@ private final class Keeper: Sendable {
             }
         }
         count = charge.bytes / 4096
-        self.charge = Lock(charge)
+        self.charge = Lock(charge, as: .inode)
     }
 }

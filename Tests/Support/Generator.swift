@@ -10,11 +10,16 @@ package struct Generator: Sendable {
 
     /// The seed that DMEMFS_SEED names, or `usual`.
     package static func seed(usual: UInt64) -> UInt64 {
-        guard let text = unsafe getenv("DMEMFS_SEED") else { return usual }
-        guard let seed = unsafe UInt64(String(cString: text)) else {
-            preconditionFailure("DMEMFS_SEED is no number")
+        number("DMEMFS_SEED", usual: usual)
+    }
+
+    /// The number in an environment variable, or `usual`.
+    package static func number<Number: FixedWidthInteger>(_ variable: String, usual: Number) -> Number {
+        guard let text = unsafe getenv(variable) else { return usual }
+        guard let number = unsafe Number(String(cString: text)) else {
+            preconditionFailure("\(variable) is no number")
         }
-        return seed
+        return number
     }
 
     package mutating func next() -> UInt64 {

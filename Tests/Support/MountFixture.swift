@@ -57,9 +57,11 @@ package final class MountFixture {
         }
         let connection = self.connection
         let process = self.process
+        let path = self.path
         watchdog = try Watchdog(seconds: seconds) {
-            print("watchdog: the mount is aborted after \(seconds) s")
-            Self.abort(connection)
+            print("watchdog: the mount is aborted after \(seconds) s; the daemon's threads:")
+            print(Stacks.of(process))
+            Self.abort(connection, at: path)
             _ = kill(process, SIGKILL)
         }
     }
@@ -104,7 +106,7 @@ package final class MountFixture {
             return trouble
         }
         trouble = "\(trouble ?? "") the daemon did not end within 60 s: \(said())"
-        Self.abort(connection)
+        Self.abort(connection, at: path)
         _ = kill(process, SIGKILL)
         _ = try? Program.wait(for: process, seconds: 5)
         return trouble
@@ -117,7 +119,14 @@ package final class MountFixture {
         if result.status != 0 { throw Failure(description: result.output) }
     }
 
-    private static func abort(_ connection: Int) {
+    /// Has the kernel end the connection: every call that waits in the mount fails, and the daemon ends.
+    var aborter: @Sendable () -> Void {
+        { [connection, path] in Self.abort(connection, at: path) }
+    }
+
+    private static func abort(_ connection: Int, at path: Path) {
+        // A forced unmount ends the connection first, whatever becomes of the mount; fusectl may be missing.
+        if geteuid() == 0 { try? Kernel.unmount(path, flags: Int32(MNT_FORCE)) }
         guard let fd = try? Kernel.open(Path("/sys/fs/fuse/connections/\(connection)/abort"), O_WRONLY) else {
             return
         }

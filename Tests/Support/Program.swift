@@ -53,6 +53,13 @@ package enum Program {
         return signal == 0 ? (status >> 8) & 0xff : 128 + signal
     }
 
+    /// Stops a child, and returns when all its threads have stopped.
+    package static func stop(_ child: Int32) throws {
+        try Kernel.call { kill(child, SIGSTOP) }
+        var status: Int32 = 0
+        try Kernel.call { unsafe waitpid(child, &status, WUNTRACED) }
+    }
+
     package static func temporaryFile() throws -> Int32 {
         try Kernel.open("/tmp", linux_o_tmpfile | O_RDWR | O_APPEND, 0o600)
     }

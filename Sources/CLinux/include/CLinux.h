@@ -2,7 +2,8 @@
 #ifndef DMEMFS_CLINUX_H
 #define DMEMFS_CLINUX_H
 
-// No system header but these two: with _GNU_SOURCE others would differ from what Swift's Glibc module saw.
+// No system header but these: with _GNU_SOURCE others would differ from what Swift's Glibc module saw.
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,9 @@ void linux_futex_wait(const uint32_t *_Nonnull address, uint32_t expected);
 
 /// Wakes at most one thread that waits on the word at `address`.
 void linux_futex_wake_one(const uint32_t *_Nonnull address);
+
+/// A word of this thread's own, 0 when the thread starts: debug builds note in it which locks it holds.
+uint32_t *_Nonnull linux_thread_word(void);
 
 /// Tells the processor that the caller spins.
 static inline void linux_spin_hint(void) {
@@ -140,5 +144,24 @@ void linux_close_from(unsigned first);
 
 /// The name of this process in ps and top; at most 15 bytes count.
 void linux_set_process_name(const char *_Nonnull name);
+
+/// Gives this process a mount namespace of its own, and with `with_user` a user namespace that owns it, in
+/// which it has every capability. It must have one thread.
+///
+/// Returns 0, or the errno: EPERM where that is forbidden, ENOSPC where a sysctl under user. allows no more.
+int linux_unshare_mounts(bool with_user);
+
+/// Lets what is mounted in this mount namespace stay in it; what the host mounts and unmounts still shows.
+int linux_keep_mounts_private(void);
+
+/// Lets the programs that this process starts have CAP_SYS_ADMIN, or no longer. For a process that has it
+/// without being root: a program started by one that is not root otherwise has no capability.
+int linux_hand_down_mounting(bool on);
+
+/// Makes this process the parent of every descendant whose own parent ends.
+int linux_adopt_orphans(void);
+
+/// Lets nothing that this process starts gain privileges by executing a file. There is no way back.
+int linux_forbid_new_privileges(void);
 
 #endif

@@ -1,0 +1,41 @@
+import Accounting
+import Basics
+import CLinux
+import Fuse
+import Glibc
+import Serving
+import Support
+import Testing
+import Tree
+
+@Suite("The daemon and its own mount")
+struct OwnMountTests {
+    private static let canMount = MountFixture.canMount && geteuid() == 0
+
+    #if DEBUG
+        /// Every mount that a debug build serves is watched in this way, and so every test of a mount.
+        @Test(
+            "a debug build stops when the process that serves a mount uses it",
+            .enabled(if: canMount, "only root can take the dead mount away"))
+        func ownRequest() async throws {
+            let path = Path("/tmp/dmemfs-own-\(getpid())")
+            try Kernel.mkdir(path)
+            defer {
+                try? Kernel.unmount(path, flags: linux_umount_detach)
+                try? Kernel.rmdir(path)
+            }
+            let result = await #expect(
+                processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]
+            ) {
+                let path = Path("/tmp/dmemfs-own-\(getppid())")
+                let tree = try Tree(TreeConfiguration(limits: Limits(bytes: 1 << 20)))
+                let session = try Session(
+                    serving: TreeServer(tree), MountOptions(mountpoint: "\(path)", workers: 2))
+                try session.mount()
+                _ = session.serve { _ = try? Kernel.stat(path / "name") }
+            }
+            let said = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+            #expect(said.contains("of the daemon itself used the mount"))
+        }
+    #endif
+}
