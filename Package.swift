@@ -106,7 +106,7 @@ let package = Package(
         test("MountTests", ["dmemfs", "Basics", "CLinux", system]),
         test(
             "DaemonTests",
-            ["dmemfs", "Daemon", "Control", "Storage", "Accounting", "Basics", "CLinux", system]),
+            ["dmemfs", "Daemon", "Control", "Serving", "Storage", "Accounting", "Basics", "CLinux", system]),
         test("TidyTests", ["Basics", system]),
     ]
 )

@@ -27,16 +27,18 @@ public final class QuotaLedger: Sendable {
         let nodeErrno: Errno
         let slack = Slack()
         let memoryGuard: MemoryGuard?
+        let wall: Wall?
         let faults: FaultPlan?
 
         init(
             _ level: QuotaLevel, _ refusals: RefusalCounts, _ nodeErrno: Errno, _ memoryGuard: MemoryGuard?,
-            _ faults: FaultPlan?
+            _ wall: Wall?, _ faults: FaultPlan?
         ) {
             self.level = level
             self.refusals = refusals
             self.nodeErrno = nodeErrno
             self.memoryGuard = memoryGuard
+            self.wall = wall
             self.faults = faults
         }
     }
@@ -48,14 +50,15 @@ public final class QuotaLedger: Sendable {
     ///   - nodes: nil where only the bytes bound them.
     ///   - nodeErrno: what the node that is one too many is refused with.
     ///   - memoryGuard: asked before anything grows; nil for no guard.
+    ///   - wall: bounds what the kernel stores by itself; nil where it does not.
     ///   - faults: what a test lets fail, here and where memory is taken; nil on a mount.
     public init(
         limitBytes: Int, nodes: Int? = nil, refusingNodesWith nodeErrno: Errno = .tooManyOpenFiles,
         refusals: RefusalCounts = RefusalCounts(), guardedBy memoryGuard: MemoryGuard? = nil,
-        faults: FaultPlan? = nil
+        wall: Wall? = nil, faults: FaultPlan? = nil
     ) {
         level = QuotaLevel(bytes: limitBytes, nodes: nodes, keepsPeak: true)
-        mount = MountUse(level, refusals, nodeErrno, memoryGuard, faults)
+        mount = MountUse(level, refusals, nodeErrno, memoryGuard, wall, faults)
         parent = nil
         next = nil
         depth = 1
@@ -83,6 +86,9 @@ public final class QuotaLedger: Sendable {
     public var reservedBytes: Int { mount.reserved.load(ordering: .relaxed) }
     /// Of the whole mount.
     public var slack: Slack { mount.slack }
+    /// Bounds what the kernel stores by itself; nil where it does not. A mount that has one has no quotas of
+    /// directories.
+    public var wall: Wall? { mount.wall }
     /// What a test lets fail; nil on a mount.
     public var faults: FaultPlan? { mount.faults }
 
@@ -141,12 +147,16 @@ public final class QuotaLedger: Sendable {
 
     /// Sets `bytes` aside at every level, or changes nothing.
     ///
-    /// - Parameter unguarded: the memory guard is not asked.
-    /// - Throws: `.noSpace` where the mount's limit or the guard refuses, `.diskQuotaExceeded` where a level
-    ///   below it does.
-    public func reserve(_ bytes: Int, unguarded: Bool = false) throws(Errno) -> Reservation {
+    /// - Parameters:
+    ///   - unguarded: the memory guard is not asked.
+    ///   - behindWall: for bytes that are stored behind the wall, which is then not asked.
+    /// - Throws: `.noSpace` where the mount's limit, the wall or the guard refuses, `.diskQuotaExceeded`
+    ///   where a level below it does.
+    public func reserve(
+        _ bytes: Int, unguarded: Bool = false, behindWall: Bool = false
+    ) throws(Errno) -> Reservation {
         precondition(bytes >= 0)
-        if bytes == 0 { return Reservation(0, of: self) }
+        if bytes == 0 { return Reservation(0, of: self, behindWall: behindWall) }
         if let faults, faults.strikes(.reservation) { throw refusal(by: level) }
         if let refusing = take(bytes) { throw refusal(by: refusing) }
         mount.reserved.wrappingAdd(bytes, ordering: .relaxed)
@@ -157,8 +167,21 @@ public final class QuotaLedger: Sendable {
             mount.refusals.memoryGuard.add()
             throw .noSpace
         }
-        return Reservation(bytes, of: self)
+        if let wall, !behindWall, !wall.admit(bytes) {
+            settle(bytes, data: 0, metadata: 0)
+            throw refuseAtWall()
+        }
+        return Reservation(bytes, of: self, behindWall: behindWall)
     }
+
+    /// Counts a refusal by the wall.
+    public func refuseAtWall() -> Errno {
+        mount.refusals.bytes.add()
+        return .noSpace
+    }
+
+    /// The peak of use that was seen, where more is used than is charged.
+    public func notePeak(_ bytes: Int) { mount.level.notePeak(bytes) }
 
     /// Takes `bytes` at every level, or nothing. Returns the level that refuses, or nil.
     private func take(_ bytes: Int) -> QuotaLevel? {
@@ -178,11 +201,14 @@ public final class QuotaLedger: Sendable {
     }
 
     /// A reservation of `bytes` has ended: use has changed by `data` and `metadata`, which may be negative.
-    func settle(_ bytes: Int, data dataDelta: Int, metadata metadataDelta: Int) {
+    ///
+    /// - Parameter behindWall: the wall was not asked for the reservation.
+    func settle(_ bytes: Int, data dataDelta: Int, metadata metadataDelta: Int, behindWall: Bool = true) {
         if dataDelta != 0 { mount.data.wrappingAdd(dataDelta, ordering: .relaxed) }
         if bytes != 0 { mount.reserved.wrappingSubtract(bytes, ordering: .relaxed) }
         let change = dataDelta + metadataDelta - bytes
         if change != 0 { self.change(by: change) }
+        wall?.settle(metadataDelta - (behindWall ? 0 : bytes))
     }
 
     private func change(by bytes: Int) {

@@ -96,6 +96,9 @@ public final class QuotaLevel: Sendable {
         return true
     }
 
+    /// More was in use than is counted here.
+    func notePeak(_ bytes: Int) { peak.max(bytes, ordering: .relaxed) }
+
     @inline(__always)
     func takeNode() -> Bool {
         guard QuotaLevel.take(1, of: mostNodes, nodes) else { return false }

@@ -8,10 +8,12 @@ public struct Reservation: ~Copyable {
     private let ledger: QuotaLedger
     /// In bytes.
     public private(set) var bytes: Int
+    private let behindWall: Bool
 
-    init(_ bytes: Int, of ledger: QuotaLedger) {
+    init(_ bytes: Int, of ledger: QuotaLedger, behindWall: Bool) {
         self.ledger = ledger
         self.bytes = bytes
+        self.behindWall = behindWall
     }
 
     /// Turns the promise into use: the use of `charge` changes by `data` and `metadata` bytes.
@@ -22,13 +24,13 @@ public struct Reservation: ~Copyable {
         precondition(data + metadata <= bytes, "an operation used more than it had reserved")
         precondition(
             charge.ledger === ledger, "a reservation of one ledger was committed into a charge of another")
-        ledger.settle(bytes, data: data, metadata: metadata)
+        ledger.settle(bytes, data: data, metadata: metadata, behindWall: behindWall)
         charge.change(data: data, metadata: metadata)
         bytes = 0
     }
 
     deinit {
-        if bytes > 0 { ledger.settle(bytes, data: 0, metadata: 0) }
+        if bytes > 0 { ledger.settle(bytes, data: 0, metadata: 0, behindWall: behindWall) }
     }
 }
 
@@ -75,6 +77,14 @@ public struct Charge: ~Copyable {
         guard data != 0 || metadata != 0 else { return }
         change(data: data, metadata: metadata)
         ledger.settle(0, data: data, metadata: metadata)
+    }
+
+    /// Takes over what was stored without a request, or is gone again: it is there, whatever the limit says.
+    public mutating func takeOver(data: Int) {
+        guard data != 0 else { return }
+        change(data: data, metadata: 0)
+        ledger.settle(0, data: data, metadata: 0)
+        ledger.notePeak(ledger.usedBytes)
     }
 
     // MARK: - Moving to another ledger

@@ -49,11 +49,14 @@ public struct Attributes: Hashable, Sendable {
     public var accessed: Timestamp
     public var modified: Timestamp
     public var changed: Timestamp
+    /// They may change without a request, since somebody may store through a mapping: nobody may keep them.
+    public var mayChange: Bool
 
     public init(
         number: UInt64, mode: UInt32, links: UInt32, owner: UInt32, group: UInt32, device: UInt32,
         size: Int64,
-        blocks: Int64, accessed: Timestamp, modified: Timestamp, changed: Timestamp
+        blocks: Int64, accessed: Timestamp, modified: Timestamp, changed: Timestamp,
+        mayChange: Bool = false
     ) {
         self.number = number
         self.mode = mode
@@ -66,6 +69,7 @@ public struct Attributes: Hashable, Sendable {
         self.accessed = accessed
         self.modified = modified
         self.changed = changed
+        self.mayChange = mayChange
     }
 }
 

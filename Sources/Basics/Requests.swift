@@ -66,6 +66,26 @@ public struct AttributeChanges: Hashable, Sendable {
     public init() {}
 }
 
+/// How a file was opened: what the kernel may do with it by itself.
+public struct Opening: Hashable, Sendable {
+    /// Reads and writes come to us, past the page cache.
+    public var bypassesCache: Bool
+    /// The registered backing file; 0 for none. The kernel reads, writes and maps that instead of asking us;
+    /// together with `bypassesCache` it only maps it.
+    public var backing: Int32
+
+    public init(bypassesCache: Bool = false, backing: Int32 = 0) {
+        self.bypassesCache = bypassesCache
+        self.backing = backing
+    }
+}
+
+/// What an open file may be used for.
+public enum OpenMode: Sendable {
+    case reading
+    case writing
+}
+
 /// The flags of renameat2(2).
 public struct RenameFlags: OptionSet, Hashable, Sendable {
     public let rawValue: UInt32

@@ -90,6 +90,10 @@ void shim_negotiate(struct shim_session *session, struct fuse_conn_info *connect
 #if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
     want(connection, FUSE_CAP_HANDLE_KILLPRIV_V2);
     connection->no_interrupt = 1;
+    if (session->passes_through) {
+        want(connection, FUSE_CAP_PASSTHROUGH);
+        connection->max_backing_stack_depth = 1;
+    }
 #endif
 #ifdef FUSE_CAP_ALLOW_IDMAP
     // The kernel takes it from those alone who leave permissions to it, as we do.
@@ -111,7 +115,7 @@ void shim_negotiate(struct shim_session *session, struct fuse_conn_info *connect
     want(connection, FUSE_CAP_EXPORT_SUPPORT);
     negotiate_acl(session, connection);
 
-    session->declines_open = !session->direct_io && offers(connection, FUSE_CAP_NO_OPEN_SUPPORT);
+    session->declines_open = !session->answers_open && offers(connection, FUSE_CAP_NO_OPEN_SUPPORT);
     session->declines_opendir = offers(connection, FUSE_CAP_NO_OPENDIR_SUPPORT);
 }
 
@@ -185,6 +189,11 @@ static void amend(const struct shim_session *session, struct iovec *vectors, int
     if (session->extends_setxattr) wanted |= PROTOCOL_SETXATTR_EXT;
     // The kernel takes it from those alone who leave permissions to it, as we do.
     answer->flags2 |= shim_frame.offered2 & PROTOCOL_ALLOW_IDMAP;
+    if (session->passes_through && (shim_frame.offered2 & PROTOCOL_PASSTHROUGH) != 0) {
+        answer->flags2 |= PROTOCOL_PASSTHROUGH;
+        // A mount of ours may so still be the lower layer of an overlay.
+        answer->max_stack_depth = 1;
+    }
     if (answer->flags2 != 0) wanted |= PROTOCOL_INIT_EXT;
     answer->flags |= shim_frame.offered & wanted;
 #else

@@ -29,8 +29,12 @@ enum {
     PROTOCOL_SETXATTR_EXT = 1u << 29,
     /// INIT: there is a second word of flags.
     PROTOCOL_INIT_EXT = 1u << 30,
+    /// INIT, in the second word: files may be read, written and mapped through a backing file.
+    PROTOCOL_PASSTHROUGH = 1u << 5,
     /// INIT, in the second word: the mount may be mounted again with other user and group IDs.
     PROTOCOL_ALLOW_IDMAP = 1u << 8,
+    /// Replies to OPEN and CREATE.
+    PROTOCOL_OPEN_PASSTHROUGH = 1u << 7,
     /// WRITE: clear setuid and setgid.
     PROTOCOL_WRITE_KILL_SUIDGID = 1u << 2,
     /// SETATTR: clear setuid and setgid.
@@ -81,7 +85,61 @@ struct protocol_init_out {
     uint16_t max_pages;
     uint16_t map_alignment;
     uint32_t flags2;
-    uint32_t unused[7];
+    /// How many filesystems a backing file may lie under; from 1 on for passthrough.
+    uint32_t max_stack_depth;
+    uint32_t unused[6];
+};
+
+struct protocol_attributes {
+    uint64_t number;
+    uint64_t size;
+    uint64_t blocks;
+    uint64_t accessed;
+    uint64_t modified;
+    uint64_t changed;
+    uint32_t accessed_nanoseconds;
+    uint32_t modified_nanoseconds;
+    uint32_t changed_nanoseconds;
+    uint32_t mode;
+    uint32_t links;
+    uint32_t owner;
+    uint32_t group;
+    uint32_t device;
+    uint32_t block_size;
+    uint32_t flags;
+};
+
+struct protocol_entry_out {
+    uint64_t node;
+    uint64_t generation;
+    uint64_t entry_seconds;
+    uint64_t attributes_seconds;
+    uint32_t entry_nanoseconds;
+    uint32_t attributes_nanoseconds;
+    struct protocol_attributes attributes;
+};
+
+struct protocol_open_out {
+    uint64_t handle;
+    uint32_t flags;
+    int32_t backing;
+};
+
+/// Of the ioctls on a connection.
+struct protocol_backing_map {
+    int32_t fd;
+    uint32_t flags;
+    uint64_t padding;
+};
+
+#define PROTOCOL_BACKING_OPEN _IOW(229, 1, struct protocol_backing_map)
+#define PROTOCOL_BACKING_CLOSE _IOW(229, 2, uint32_t)
+
+/// Of fsopen(2) and fsconfig(2).
+enum {
+    PROTOCOL_FSOPEN_CLOEXEC = 1,
+    PROTOCOL_FSCONFIG_STRING = 1,
+    PROTOCOL_FSCONFIG_CREATE = 6,
 };
 
 struct protocol_write_in {
@@ -110,6 +168,9 @@ struct protocol_setxattr_long_in {
 
 _Static_assert(sizeof(struct protocol_header) == 40, "layout of the request header");
 _Static_assert(sizeof(struct protocol_init_out) == 64, "layout of the INIT reply");
+_Static_assert(sizeof(struct protocol_attributes) == 88, "layout of attributes");
+_Static_assert(sizeof(struct protocol_entry_out) == 128, "layout of an entry");
+_Static_assert(sizeof(struct protocol_open_out) == 16, "layout of the OPEN reply");
 _Static_assert(sizeof(struct protocol_write_in) == 40, "layout of a WRITE request");
 
 #endif

@@ -77,7 +77,8 @@ struct shim_session *shim_session_create(const struct shim_options *options, voi
     session->context = context;
     session->workers = options->workers > 0 ? options->workers : 1;
     session->spin_microseconds = options->spin_microseconds;
-    session->direct_io = options->direct_io;
+    session->answers_open = options->answers_open || options->passes_through;
+    session->passes_through = options->passes_through;
     session->acl = options->acl;
     pthread_mutex_init(&session->lock, NULL);
     pthread_cond_init(&session->changed, NULL);

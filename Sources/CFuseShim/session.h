@@ -16,7 +16,8 @@ struct shim_session {
     struct fuse_session *fuse;
     unsigned workers;
     unsigned spin_microseconds;
-    bool direct_io;
+    bool answers_open;
+    bool passes_through;
     bool acl;
     /// Readable once the workers must end: it wakes those that block.
     int stop_fd;

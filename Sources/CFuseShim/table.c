@@ -1,8 +1,8 @@
 /// The one table of operations. Each entry hands its request to the Swift function of the same name.
 ///
-/// What is missing is answered by libfuse, in the way we want: RELEASE and RELEASEDIR with success; FLUSH,
-/// FSYNC, FSYNCDIR, ACCESS, POLL, IOCTL and the locks with ENOSYS, which the kernel remembers and then does
-/// without us.
+/// What is missing is answered by libfuse, in the way we want: RELEASEDIR with success; FLUSH, FSYNC,
+/// FSYNCDIR, ACCESS, POLL, IOCTL and the locks with ENOSYS, which the kernel remembers and then does without
+/// us.
 #include "session.h"
 #include "protocol.h"
 
@@ -98,21 +98,18 @@ static void forward_link(fuse_req_t request, fuse_ino_t node, fuse_ino_t parent,
     shim_on_link(context_of(request), request, node, parent, name);
 }
 
-/// How the session wants files to be opened.
-static void set_open_flags(struct shim_session *session, struct fuse_file_info *info) {
-    info->direct_io = session->direct_io;
-    info->keep_cache = !session->direct_io;
-}
-
 static void forward_open(fuse_req_t request, fuse_ino_t node, struct fuse_file_info *info) {
-    (void)node;
-    struct shim_session *session = session_of(request);
-    if (session->declines_open) {
+    if (session_of(request)->declines_open) {
         fuse_reply_err(request, ENOSYS);
     } else {
-        set_open_flags(session, info);
-        fuse_reply_open(request, info);
+        shim_on_open(context_of(request), request, node, info->flags);
     }
+}
+
+static void forward_release(fuse_req_t request, fuse_ino_t node, struct fuse_file_info *info) {
+    // A handle of 0 stands for nothing.
+    if (info->fh != 0) shim_on_release(context_of(request), request, node, info->fh);
+    fuse_reply_err(request, 0);
 }
 
 static void forward_opendir(fuse_req_t request, fuse_ino_t node, struct fuse_file_info *info) {
@@ -129,7 +126,7 @@ static void forward_opendir(fuse_req_t request, fuse_ino_t node, struct fuse_fil
 static void forward_create(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode,
                            struct fuse_file_info *info) {
     if (strcmp(name, "/") == 0) {
-        shim_on_tmpfile(context_of(request), request, parent, mode);
+        shim_on_tmpfile(context_of(request), request, parent, mode, info->flags);
     } else {
         shim_on_create(context_of(request), request, parent, name, mode, info->flags);
     }
@@ -137,16 +134,9 @@ static void forward_create(fuse_req_t request, fuse_ino_t parent, const char *na
 
 #if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
 static void forward_tmpfile(fuse_req_t request, fuse_ino_t parent, mode_t mode, struct fuse_file_info *info) {
-    (void)info;
-    shim_on_tmpfile(context_of(request), request, parent, mode);
+    shim_on_tmpfile(context_of(request), request, parent, mode, info->flags);
 }
 #endif
-
-int shim_reply_create(fuse_req_t request, const struct fuse_entry_param *entry) {
-    struct fuse_file_info info = {0};
-    set_open_flags(session_of(request), &info);
-    return fuse_reply_create(request, entry, &info);
-}
 
 static void forward_read(fuse_req_t request, fuse_ino_t node, size_t count, off_t offset,
                          struct fuse_file_info *info) {
@@ -262,6 +252,7 @@ const struct fuse_lowlevel_ops shim_operations = {
     .rename = forward_rename,
     .link = forward_link,
     .open = forward_open,
+    .release = forward_release,
     .opendir = forward_opendir,
     .create = forward_create,
     .read = forward_read,

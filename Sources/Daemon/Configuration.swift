@@ -1,6 +1,7 @@
 public import Accounting
 public import Basics
 public import Fuse
+public import Serving
 public import Storage
 public import Tree
 
@@ -54,6 +55,8 @@ public struct Configuration: Sendable {
     public let acceptsNonEmpty: Bool
     public let limits: Limits
     public let storage: StoragePolicy
+    public let engine: Engine
+    let hugePages: EngineTmpfs.HugePages
     public let rootMode: UInt32
     public let rootOwner: UInt32
     public let rootGroup: UInt32
@@ -90,6 +93,7 @@ public struct Configuration: Sendable {
                 draft.apply(setting)
             }
         }
+        draft.checkEngine()
         let bytes = draft.resolvedBytes(memory)
         guard draft.faults.isEmpty else { throw ConfigurationError(faults: draft.faults) }
         self.request = request
@@ -102,6 +106,8 @@ public struct Configuration: Sendable {
         acceptsNonEmpty = draft.acceptsNonEmpty
         limits = Limits(bytes: bytes, nodes: draft.maxNodes, nodeLimitErrno: draft.nodeLimitErrno)
         storage = draft.storage
+        engine = draft.engine
+        hugePages = draft.hugePages
         rootMode = draft.mode
         rootOwner = draft.owner
         rootGroup = draft.group
@@ -127,12 +133,16 @@ public struct Configuration: Sendable {
 
     /// - Parameters:
     ///   - memoryGuard: nil for a tree that only its limits bound.
+    ///   - tmpfs: what an engine that is not `memory` keeps the bytes of files in.
     ///   - largestLimitBytes: what the limit may be raised to later.
-    public func tree(guardedBy memoryGuard: MemoryGuard?, largestLimitBytes: Int) -> TreeConfiguration {
+    public func tree(
+        guardedBy memoryGuard: MemoryGuard?, on tmpfs: PrivateTmpfs? = nil, largestLimitBytes: Int
+    ) -> TreeConfiguration {
         var tree = TreeConfiguration(
             limits: limits, storage: storage, rootMode: rootMode, rootOwner: rootOwner, rootGroup: rootGroup)
         tree.usesACL = usesACL
         tree.memoryGuard = memoryGuard
+        tree.tmpfs = tmpfs
         tree.largestLimitBytes = largestLimitBytes
         return tree
     }
@@ -140,19 +150,26 @@ public struct Configuration: Sendable {
     /// Threads that serve requests. More than processors, as one may wait for a lock or for a forget.
     static let workers = 4
 
+    /// A mapping could store into the middle of a file that is append only.
+    var openPolicy: OpenPolicy { OpenPolicy(engine, bypassingCache: storage.kind == .sequential) }
+
+    /// What `status` says of how contents are kept.
+    var storageName: String { engine.usesTmpfs ? "backed" : storage.kind.rawValue }
+
     /// - Parameter path: the mountpoint, absolute and without links.
     public func mountOptions(at path: String) -> MountOptions {
         MountOptions(
             mountpoint: path, name: name, allowsOthers: allowsOthers, kernelOptions: kernelOptions,
             workers: Configuration.workers,
-            spinMicroseconds: 50, usesDirectIO: storage.kind == .sequential, usesACL: usesACL,
-            debug: false)
+            spinMicroseconds: 50, answersOpen: openPolicy.answersOpen,
+            passesThrough: openPolicy.passesThrough, usesACL: usesACL, debug: false)
     }
 
     /// The words in which this differs from `other`, and that nothing but a new mount changes.
     func fixedWords(unlike other: Configuration) -> [String] {
         let pairs: [(String, Bool)] = [
-            ("storage", storage == other.storage), ("mode", rootMode == other.rootMode),
+            ("storage", storage == other.storage), ("io", engine == other.engine),
+            ("huge", hugePages == other.hugePages), ("mode", rootMode == other.rootMode),
             ("uid", rootOwner == other.rootOwner), ("gid", rootGroup == other.rootGroup),
             ("fsname", name == other.name), ("flags", kernelOptions == other.kernelOptions),
             ("node_limit_errno", limits.nodeLimitErrno == other.limits.nodeLimitErrno),

@@ -88,6 +88,8 @@ final class RunningMount: Sendable {
     let memory: AvailableMemory
     let guardWatch: GuardWatch
     let tree: Tree
+    /// nil where the bytes of files are the daemon's own memory.
+    let tmpfs: PrivateTmpfs?
     private let session: Session
     private let fullWatch: FullWatch
     private let heartbeat: Heartbeat
@@ -112,10 +114,11 @@ final class RunningMount: Sendable {
         self.fullWatch = fullWatch
         self.readiness = readiness
         self.log = log
+        tmpfs = try EngineTmpfs.make(for: configuration)
         do throws(Errno) {
             tree = try Tree(
                 configuration.tree(
-                    guardedBy: guardWatch.memoryGuard, largestLimitBytes: Self.machineBytes()))
+                    guardedBy: guardWatch.memoryGuard, on: tmpfs, largestLimitBytes: Self.machineBytes()))
         } catch {
             let limit = ByteCount(configuration.limits.bytes)
             let reason = Wording.of(error)
@@ -124,7 +127,7 @@ final class RunningMount: Sendable {
         }
         do throws(SessionError) {
             session = try Session(
-                serving: Self.server(of: tree, fullWatch, log),
+                serving: Self.server(of: tree, configuration.openPolicy, fullWatch, log),
                 configuration.mountOptions(at: path))
             try session.mount()
         } catch {
@@ -181,10 +184,12 @@ final class RunningMount: Sendable {
 
     /// Answers requests with the tree. A page that is lost at write-back is lost silently for most programs,
     /// so the log says it, at most once a second.
-    private static func server(of tree: Tree, _ fullWatch: FullWatch, _ log: Logger) -> TreeServer {
+    private static func server(
+        of tree: Tree, _ policy: OpenPolicy, _ fullWatch: FullWatch, _ log: Logger
+    ) -> TreeServer {
         let lastSecond = Atomic<Int>(.min)
         return TreeServer(
-            tree, waiters: Configuration.workers - 1,
+            tree, opening: policy, waiters: Configuration.workers - 1,
             reportRefusal: { fullWatch.refused($0, with: $1) }
         ) { number, offset in
             let second = Files.monotonicMilliseconds() / 1000
@@ -202,7 +207,7 @@ final class RunningMount: Sendable {
         do throws(Errno) {
             try Thread.start { [self] in heedSignals() }
             if readiness.isAttached { try Thread.start { [self] in endWithStarter() } }
-            try guardWatch.start(watching: tree)
+            try guardWatch.start(watching: tree, growsByItself: configuration.engine == .passthrough)
             try fullWatch.start(watching: tree)
             try heartbeat.start()
         } catch {
@@ -259,9 +264,9 @@ final class RunningMount: Sendable {
     private var summary: String {
         let limits = configuration.limits
         let nodes = limits.nodes.map { "\($0) nodes" } ?? "no node limit"
-        let kind = configuration.storage.kind.rawValue
         let bytes = "\(ByteCount(limits.bytes)) (\(limits.bytes) bytes)"
-        return "\(path): limit \(bytes), \(nodes), engine memory, storage \(kind)"
+        let engine = "engine \(configuration.engine.rawValue), storage \(configuration.storageName)"
+        return "\(path): limit \(bytes), \(nodes), \(engine)"
     }
 
     private func becomeReady() {

@@ -1,5 +1,6 @@
 import Accounting
 import Basics
+import Serving
 import Storage
 
 /// A configuration in the making: takes one setting after the other and collects what is wrong with them.
@@ -9,6 +10,8 @@ struct Draft {
     private(set) var maxNodes: Int?
     private(set) var nodeLimitErrno = Errno.tooManyOpenFiles
     private(set) var storage = StoragePolicy()
+    private(set) var engine = Engine.memory
+    private(set) var hugePages = EngineTmpfs.HugePages.auto
     private(set) var mode: UInt32
     private(set) var owner: UInt32
     private(set) var group: UInt32
@@ -85,8 +88,9 @@ struct Draft {
         case "uid": owner = identity(setting, Accounts.user) ?? owner
         case "gid": group = identity(setting, Accounts.group) ?? group
         case "fsname": applyName(setting)
-        case "huge" where setting.value == "never": break
-        case "huge", "mpol": warnings.append("\(setting.spelling) changes nothing on a dmemfs")
+        // Depends on the engine, which may be named later.
+        case "huge": break
+        case "mpol": warnings.append("\(setting.spelling) changes nothing on a dmemfs")
         case let label where OptionList.labels.contains(label): applyLabel(setting)
         default: if !ignoresUnknown { refuseUnknown(setting) }
         }
@@ -183,14 +187,30 @@ struct Draft {
     }
 
     private mutating func applyEngine(_ setting: Setting) {
-        switch setting.value {
-        case "auto", "memory": return
-        case "strict", "passthrough":
-            let engine = setting.value ?? ""
-            fault(
-                "\(setting.spelling): engine '\(engine)' is not in this version: use 'memory' or 'auto'",
-                status: .mountFailed)
-        default: fault("\(setting.spelling): '\(setting.value ?? "")' is no engine: use 'auto' or 'memory'")
+        if setting.value == "auto" {
+            engine = .memory
+        } else if let named = Engine(rawValue: setting.value ?? "") {
+            engine = named
+        } else {
+            let names = Engine.allCases.map { "'\($0.rawValue)'" }.joined(separator: ", ")
+            fault("\(setting.spelling): '\(setting.value ?? "")' is no engine: use 'auto', \(names)")
+        }
+    }
+
+    /// Notices settings that the engine has no use for.
+    mutating func checkEngine() {
+        let chosen = engine.rawValue
+        let ofMemory = engine.usesTmpfs ? ["storage", "chunk_overhead", "promotion_limit"] : []
+        for name in ofMemory {
+            guard let setting = values[name]?.spelling else { continue }
+            fault("\(setting) belongs to engine 'memory', not to '\(chosen)': leave one of them out")
+        }
+        guard let huge = values["huge"] else { return }
+        if engine == .passthrough {
+            hugePages = choose(huge) ?? .auto
+        } else if huge.value != "never" {
+            // tmpfs's word, which fstab may hand on.
+            warnings.append("\(huge.spelling) changes nothing but with engine 'passthrough'")
         }
     }
 

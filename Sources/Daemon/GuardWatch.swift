@@ -35,29 +35,43 @@ final class GuardWatch: Sendable {
     }
 
     /// Logs, from now on, what the guard does for `tree`.
-    func start(watching tree: Tree) throws(Errno) {
+    ///
+    /// - Parameter growsByItself: files grow without a request that the guard could be asked about. The
+    ///   thread then looks once an interval, and keeps files from growing while the guard is tripped.
+    func start(watching tree: Tree, growsByItself: Bool) throws(Errno) {
         guard event >= 0, memoryGuard.policy.mode == .perWrite else { return }
+        let interval = growsByItself ? memoryGuard.policy.intervalMilliseconds : -1
         try Thread.start { [self] in
-            while true { watch(tree) }
+            while true { watch(tree, lookingEach: interval) }
         }
     }
 
-    private func watch(_ tree: Tree) {
-        guard linux_event_await(event, -1) != 0 else { return }
+    /// - Parameter interval: in milliseconds; -1 to wait for the guard alone.
+    private func watch(_ tree: Tree, lookingEach interval: Int) {
+        if linux_event_await(event, Int32(clamping: interval)) == 0 {
+            tree.lookAtMemory()
+            return
+        }
+        let holds = interval >= 0 && memoryGuard.policy.action == .raise
+        if holds { tree.holdWall(true) }
         let before = tree.usage.refusals.guardRefusals
         log.log(.warning, .shortage, tripped)
         let toldMilliseconds = Files.monotonicMilliseconds()
         repeat {
             ProcessWatch.pause(milliseconds: Self.lookMilliseconds)
             tree.lookAtMemory()
+            // What was freed meanwhile must not grow again.
+            if holds, memoryGuard.isTripped { tree.holdWall(true) }
         } while memoryGuard.isTripped
+        if holds { tree.holdWall(false) }
         let refused = tree.usage.refusals.guardRefusals - before
         log.log(
             .notice, .recovered,
             "memory is to be had again: \(figures): files may grow; requests refused meanwhile: \(refused)",
             ["refused": "\(refused)"])
         let left = toldMilliseconds + Self.silenceMilliseconds - Files.monotonicMilliseconds()
-        if left > 0 { ProcessWatch.pause(milliseconds: left) }
+        // Who must keep files from growing cannot be silent.
+        if left > 0, !holds { ProcessWatch.pause(milliseconds: left) }
         // What happened in the silence is past, unless the guard is tripped still.
         if !memoryGuard.isTripped { _ = linux_event_await(event, 0) }
     }

@@ -97,6 +97,8 @@ struct QuotaControl: QuotaKeeper {
         var wanted = ""
         if case .to(let bytes) = request.bytes { wanted = " \(Self.figure(bytes))" }
         switch refusal {
+        case .engine:
+            return "quotas of directories need the engine memory: mount \(mountpoint) with '--io memory'"
         case .busy: return "another quota of \(mountpoint) is being changed: try again"
         case .isRoot: return "\(place) is the mount itself: use 'dmemfs resize'"
         case .notDirectory: return "\(place) is not a directory"

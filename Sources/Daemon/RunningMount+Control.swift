@@ -5,6 +5,7 @@ import Glibc
 import Logging
 import Storage
 import Synchronization
+import Serving
 import Tree
 
 /// What a mount tells of itself, and lets be changed while it is in use.
@@ -44,13 +45,14 @@ extension RunningMount {
             storage: usage.refusals.storage,
             writeback: usage.refusals.writeback)
         return Status(
-            mountpoint: path, version: Version.current, pid: Int(getpid()), engine: "memory",
-            storage: configuration.storage.kind.rawValue, limitBytes: usage.limitBytes,
+            mountpoint: path, version: Version.current, pid: Int(getpid()),
+            engine: configuration.engine.rawValue, storage: configuration.storageName,
+            limitBytes: usage.limitBytes,
             usedBytes: usage.usedBytes,
             dataBytes: usage.dataBytes, metadataBytes: usage.metadataBytes, peakBytes: usage.peakBytes,
             reservedBytes: usage.reservedBytes, openUnlinkedBytes: usage.openUnlinkedBytes,
             maxNodes: usage.maxNodes, nodes: usage.nodes, peakNodes: usage.peakNodes,
-            residentBytes: Self.residentBytes(),
+            residentBytes: Self.residentBytes() + (tmpfs?.usedBytes ?? 0),
             uptimeSeconds: (Files.monotonicMilliseconds() - startedMilliseconds) / 1000, refusals: refusals,
             memoryGuard: Status.Guard(
                 mode: memoryGuard.policy.mode.rawValue, action: memoryGuard.policy.action.rawValue,

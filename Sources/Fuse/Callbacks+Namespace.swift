@@ -82,7 +82,9 @@ func shim_on_create(
             let entry = try operations.create(
                 unsafe name.bytes, in: NodeID(rawValue: parent), mode: mode & permissionBits,
                 exclusive: flags & O_EXCL != 0, by: unsafe Caller(of: request))
-            operations.keep(entry, if: reply.created(entry))
+            let registry = unsafe RequestRegistry(of: request)
+            let opening = try operations.open(entry, for: OpenMode(flags: flags), with: registry)
+            operations.keep(entry, opening, with: registry, if: reply.created(entry, opening))
         } catch {
             reply.fail(error)
         }
@@ -91,14 +93,17 @@ func shim_on_create(
 
 @c @implementation
 func shim_on_tmpfile(
-    _ context: UnsafeMutableRawPointer, _ request: fuse_req_t, _ parent: UInt64, _ mode: UInt32
+    _ context: UnsafeMutableRawPointer, _ request: fuse_req_t, _ parent: UInt64, _ mode: UInt32,
+    _ flags: Int32
 ) {
     unsafe lendOperations(of: context) { operations in
         let reply = unsafe CreateReply(to: request)
         do throws(Errno) {
             let entry = try operations.makeTemporary(
                 in: NodeID(rawValue: parent), mode: mode & permissionBits, by: unsafe Caller(of: request))
-            operations.keep(entry, if: reply.created(entry))
+            let registry = unsafe RequestRegistry(of: request)
+            let opening = try operations.open(entry, for: OpenMode(flags: flags), with: registry)
+            operations.keep(entry, opening, with: registry, if: reply.created(entry, opening))
         } catch {
             reply.fail(error)
         }

@@ -24,6 +24,11 @@ extension stat {
     }
 }
 
+extension Attributes {
+    /// How long the kernel may keep them.
+    var cacheSeconds: Double { mayChange ? 0 : Fuse.cacheSeconds }
+}
+
 extension timespec {
     init(_ moment: Timestamp) {
         self.init(tv_sec: Int(moment.seconds), tv_nsec: Int(moment.nanoseconds))
@@ -48,8 +53,25 @@ extension fuse_entry_param {
         // The kernel has made the root itself, with generation 0.
         generation = entry.node == .root ? 0 : mountGeneration
         attr = stat(entry.attributes)
-        attr_timeout = cacheSeconds
+        attr_timeout = entry.attributes.cacheSeconds
         entry_timeout = cacheSeconds
+    }
+}
+
+extension shim_opening {
+    init(_ opening: Opening) {
+        // The kernel wants no word about its cache where a file goes past it.
+        let keepsCache: UInt32 = opening.backing > 0 ? 0 : 2
+        self.init(
+            flags: opening.bypassesCache ? 1 : keepsCache, backing: opening.backing,
+            handle: UInt64(opening.backing > 0 ? 1 : 0))
+    }
+}
+
+extension OpenMode {
+    /// - Parameter flags: those of open(2).
+    init(flags: Int32) {
+        self = flags & O_ACCMODE == O_RDONLY ? .reading : .writing
     }
 }
 

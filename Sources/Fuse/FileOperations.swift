@@ -54,6 +54,13 @@ public protocol FileOperations: AnyObject, Sendable {
         in parent: NodeID, mode: UInt32, by caller: Caller
     ) throws(Errno) -> Entry
 
+    /// Opens a regular file, or one that `create` or `makeTemporary` has just made. Not called for the files
+    /// of a mount that declines OPEN, but for those that are made.
+    func open(_ node: NodeID, for mode: OpenMode, with registry: any BackingRegistry) throws(Errno) -> Opening
+
+    /// A file that was opened with a backing file has been closed for the last time with that descriptor.
+    func release(_ node: NodeID, with registry: any BackingRegistry)
+
     func link(_ node: NodeID, as name: RawSpan, in parent: NodeID) throws(Errno) -> Entry
 
     func unlink(_ name: RawSpan, in parent: NodeID) throws(Errno)

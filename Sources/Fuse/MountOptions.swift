@@ -15,8 +15,12 @@ public struct MountOptions: Sendable {
     public var workers: Int
     /// How long one thread looks for the next request before it blocks; 0 for not at all.
     public var spinMicroseconds: Int
-    /// Whether opened files bypass the page cache. Shared mappings of them then fail with ENODEV.
-    public var usesDirectIO: Bool
+    /// Whether OPEN is answered, so that each open file may be treated in its own way; otherwise it is
+    /// declined for good, and the kernel keeps what it reads.
+    public var answersOpen: Bool
+    /// Whether files may be opened with backing files, which the kernel then uses without asking. Demands
+    /// what `Passthrough.probe` looks for.
+    public var passesThrough: Bool
     /// Whether the kernel is asked to heed POSIX ACLs.
     public var usesACL: Bool
     /// Whether libfuse prints each request on stderr.
@@ -24,8 +28,8 @@ public struct MountOptions: Sendable {
 
     public init(
         mountpoint: String, name: String = "dmemfs", allowsOthers: Bool = false, kernelOptions: [String] = [],
-        workers: Int = MountOptions.defaultWorkers, spinMicroseconds: Int = 50, usesDirectIO: Bool = false,
-        usesACL: Bool = false, debug: Bool = false
+        workers: Int = MountOptions.defaultWorkers, spinMicroseconds: Int = 50, answersOpen: Bool = false,
+        passesThrough: Bool = false, usesACL: Bool = false, debug: Bool = false
     ) {
         self.mountpoint = mountpoint
         self.name = name
@@ -33,7 +37,8 @@ public struct MountOptions: Sendable {
         self.kernelOptions = kernelOptions
         self.workers = workers
         self.spinMicroseconds = spinMicroseconds
-        self.usesDirectIO = usesDirectIO
+        self.answersOpen = answersOpen
+        self.passesThrough = passesThrough
         self.usesACL = usesACL
         self.debug = debug
     }

@@ -72,9 +72,19 @@ enum CreateShape {}
 typealias CreateReply = Reply<CreateShape>
 
 extension Reply where Shape == CreateShape {
-    consuming func created(_ entry: Entry) -> Bool {
+    consuming func created(_ entry: Entry, _ opening: Opening) -> Bool {
         var answer = fuse_entry_param(entry)
-        return unsafe shim_reply_create(take(), &answer) == 0
+        return unsafe shim_reply_create(take(), &answer, shim_opening(opening)) == 0
+    }
+}
+
+/// An open file.
+enum OpenShape {}
+typealias OpenReply = Reply<OpenShape>
+
+extension Reply where Shape == OpenShape {
+    consuming func opened(_ opening: Opening) -> Bool {
+        unsafe shim_reply_open(take(), shim_opening(opening)) == 0
     }
 }
 
@@ -85,7 +95,7 @@ typealias AttributesReply = Reply<AttributesShape>
 extension Reply where Shape == AttributesShape {
     consuming func are(_ attributes: Attributes) {
         var answer = stat(attributes)
-        _ = unsafe fuse_reply_attr(take(), &answer, cacheSeconds)
+        _ = unsafe fuse_reply_attr(take(), &answer, attributes.cacheSeconds)
     }
 }
 

@@ -49,7 +49,8 @@ final class SessionContext: Sendable {
             unsafe kernelOptions.withCString { kernelOptions in
                 var settings = unsafe shim_options(
                     name: name, kernel_options: kernelOptions, allows_others: options.allowsOthers,
-                    direct_io: options.usesDirectIO, acl: options.usesACL, debug: options.debug,
+                    answers_open: options.answersOpen, passes_through: options.passesThrough,
+                    acl: options.usesACL, debug: options.debug,
                     workers: UInt32(clamping: options.workers),
                     spin_microseconds: UInt32(clamping: options.spinMicroseconds))
                 return unsafe shim_session_create(&settings, opaque)

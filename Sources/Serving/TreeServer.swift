@@ -9,22 +9,25 @@ public import Tree
 public final class TreeServer: FileOperations {
     private let tree: Tree
     private let patience: ForgetPatience
+    private let policy: OpenPolicy
     private let reportLoss: @Sendable (_ number: UInt64, _ offset: Int64) -> Void
     private let reportRefusal: @Sendable (Caller, Errno) -> Void
 
     /// - Parameters:
+    ///   - policy: with which flags files are opened; it must fit the tree's memory and the mount's options.
     ///   - waiters: how many requests may wait at once for the kernel's forgets: one less than there are
     ///     threads that serve, or 0 where no kernel asks.
     ///   - reportRefusal: told whom the limits have refused, and how; must be quick.
     ///   - reportLoss: told of each page that the kernel could not write back: the file's inode number, and
     ///     the offset in it.
     public init(
-        _ tree: Tree, waiters: Int = 0,
+        _ tree: Tree, opening policy: OpenPolicy = .cached, waiters: Int = 0,
         reportRefusal: @escaping @Sendable (Caller, Errno) -> Void = { _, _ in },
         reportLoss: @escaping @Sendable (UInt64, Int64) -> Void = { _, _ in }
     ) {
         self.reportRefusal = reportRefusal
         self.tree = tree
+        self.policy = policy
         self.reportLoss = reportLoss
         patience = ForgetPatience(with: tree, waitersLimit: waiters)
     }
@@ -95,6 +98,27 @@ public final class TreeServer: FileOperations {
         try patience.withRetries { () throws(Errno) in
             try tree.makeTemporary(in: parent, mode: mode, by: caller)
         }
+    }
+
+    public func open(
+        _ node: NodeID, for mode: OpenMode, with registry: any BackingRegistry
+    ) throws(Errno) -> Opening {
+        guard policy.passesThrough else { return policy.opening(mode, backing: 0) }
+        do {
+            let backing = try patience.withRetries { () throws(Errno) in
+                try tree.open(node, for: mode, with: registry)
+            }
+            return policy.opening(mode, backing: backing)
+        } catch {
+            // An empty file has nothing behind it, and there is no room to change that: it can be read.
+            guard mode == .reading, tree.isRefusal(error) else { throw error }
+            tree.withdrawRefusal(error)
+            return policy.opening(mode, backing: 0)
+        }
+    }
+
+    public func release(_ node: NodeID, with registry: any BackingRegistry) {
+        tree.release(node, with: registry)
     }
 
     public func link(_ node: NodeID, as name: RawSpan, in parent: NodeID) throws(Errno) -> Entry {

@@ -1,5 +1,5 @@
 /// Counts again, by walking what is there, what the structures say of themselves: for tests and debug builds.
-extension FileContents {
+extension PagedContents {
     /// What the contents cost, in bytes. Stops the program where the index does not hold what the counts say.
     public func auditedCost(in memory: Memory) -> Int {
         var index = 0

@@ -1,95 +1,143 @@
 public import Accounting
 public import Basics
 
-/// The bytes of one file: pages of 4 KiB found through an index, and a shorter last piece in a block of its
-/// own size.
+/// What became of a file's bytes without a request, where the kernel changes them by itself.
+public struct FileObservation: Hashable, Sendable {
+    /// In bytes.
+    public var size: Int64
+    /// When the bytes were changed; nil where nobody has since they were looked at last.
+    public var modified: Timestamp?
+    public var changed: Timestamp?
+
+    init(size: Int64) { self.size = size }
+}
+
+/// The bytes of one file, of whatever kind: the one type that a tree sees.
 ///
-/// Both storage kinds share this form, so that promotion is a change of mind and not of memory:
-/// `isSequential` says what is permitted, and how the index is charged. A page that is not there is a hole
-/// and reads as zeros. Invariants: bytes behind the file's size, in a page or in the fragment, are zero. At
-/// most one page is a fragment; the page it stands for has no entry in the index. The charge of the file
-/// holds exactly `cost`. Not safe by itself: the lock of the inode guards it.
-public struct FileContents: ~Copyable {
-    /// What memory costs, by use, in bytes.
-    struct Cost: Equatable {
-        var data = 0
-        var metadata = 0
-        var total: Int { data + metadata }
+/// `paged` lies in the daemon's memory, `backed` in a file of a private tmpfs; which of them new files are is
+/// a property of the mount's `Memory`. Not safe by itself: the lock of the inode guards it. Every operation
+/// that throws has changed nothing.
+public enum FileContents: ~Copyable {
+    case paged(PagedContents)
+    case backed(BackedFile)
+
+    /// - Parameter opened: whether an opening follows, which must not be refused: the caller has reserved
+    ///   `cost(in:)`.
+    public init(in memory: Memory, opened: Bool = false) {
+        if memory.tmpfs != nil {
+            self = .backed(BackedFile(isPaid: opened))
+        } else {
+            self = .paged(PagedContents(memory.policy))
+        }
     }
 
-    /// The index: a tree with 1024 entries a node, whose root is as large as it must be. 0: no page yet.
-    var root: UInt64 = 0
-    /// The block that holds the fragment; 0: none.
-    var fragment: UInt64 = 0
-    var fragmentPage: UInt32 = 0
-    var pageCount: UInt32 = 0
-    /// Nodes of the index below the root, a page each.
-    var nodeCount: UInt32 = 0
-    /// Levels of the index below the root.
-    var height: UInt8 = 0
-    public internal(set) var isSequential: Bool
-    /// Hole pages that the kernel holds in its cache, where a mapping may make them dirty without our
-    /// knowing.
-    var cachedHoles = CachedHoles()
-
-    public init(_ policy: StoragePolicy) {
-        isSequential = policy.kind != .randomAccess
-    }
-
-    deinit {
-        assert(root == 0 && fragment == 0, "the contents of a file were dropped instead of freed")
+    /// What contents cost that are still empty, in bytes, of metadata.
+    public func emptyCost(in memory: Memory) -> Int {
+        switch self {
+        case .paged: 0
+        case .backed(let file): file.metadataBytes
+        }
     }
 
     /// Memory held for data, in bytes: what `st_blocks` tells.
     public func dataBytes(in memory: Memory) -> Int {
-        Int(pageCount) * PageArena.pageBytes + memory.capacity(ofBlock: fragment)
-    }
-
-    /// What the charge of the file holds for its contents.
-    func cost(in memory: Memory) -> Cost {
-        let fragmentBytes = memory.capacity(ofBlock: fragment)
-        return FileContents.cost(
-            pages: Int(pageCount), fragmentBytes: fragmentBytes, nodes: Int(nodeCount),
-            rootBytes: memory.capacity(ofBlock: root), isSequential: isSequential, memory.policy)
-    }
-
-    /// The size of a sequential file's chunk, in bytes. The charge for the chunks covers the index.
-    static let chunkBytes = 64 << 10
-
-    static func cost(
-        pages: Int, fragmentBytes: Int, nodes: Int, rootBytes: Int, isSequential: Bool,
-        _ policy: StoragePolicy
-    ) -> Cost {
-        let data = pages * PageArena.pageBytes + fragmentBytes
-        var index = nodes * PageArena.pageBytes
-        if rootBytes > 0 { index += BlockHeap.cost(rootBytes) }
-        if isSequential {
-            index = max(index, (data + chunkBytes - 1) / chunkBytes * policy.chunkOverheadBytes)
+        switch self {
+        case .paged(let contents): contents.dataBytes(in: memory)
+        case .backed(let file): file.dataBytes
         }
-        let fragmentLoss = fragmentBytes > 0 ? BlockHeap.cost(fragmentBytes) - fragmentBytes : 0
-        return Cost(data: data, metadata: index + fragmentLoss)
     }
 
-    /// Whether an operation that a sequential file cannot do is permitted by promotion.
+    /// Whether the kernel may change the bytes by itself, so that `observe` tells what it did.
+    @inline(__always)
+    public var isSelfChanging: Bool {
+        switch self {
+        case .paged: false
+        case .backed: true
+        }
+    }
+
+    /// Runs the operation of the kind that the file is of.
     ///
-    /// Throws `.notSupportedOnSocket` (EOPNOTSUPP) where the storage kind or the promotion limit forbids it.
-    func checkPromotion(size: Int, _ policy: StoragePolicy) throws(Errno) {
-        guard isSequential else { return }
-        guard policy.kind != .sequential, size <= policy.promotionLimitBytes ?? .max else {
-            throw .notSupportedOnSocket
+    /// Taken apart and put together again, as the payload of a case cannot be changed in place.
+    @inline(__always)
+    private mutating func change<Result: ~Copyable>(
+        _ paged: (inout PagedContents) throws(Errno) -> Result,
+        _ backed: (inout BackedFile) throws(Errno) -> Result
+    ) throws(Errno) -> Result {
+        switch consume self {
+        case .paged(var contents):
+            do throws(Errno) {
+                let result = try paged(&contents)
+                self = .paged(contents)
+                return result
+            } catch {
+                self = .paged(contents)
+                throw error
+            }
+        case .backed(var file):
+            do throws(Errno) {
+                let result = try backed(&file)
+                self = .backed(file)
+                return result
+            } catch {
+                self = .backed(file)
+                throw error
+            }
         }
     }
 
-    /// Promotes the file to random access. The charge cannot grow by it.
-    mutating func promote(in memory: Memory, charge: inout Charge) {
-        guard isSequential else { return }
-        let before = cost(in: memory)
-        isSequential = false
-        let after = cost(in: memory)
-        charge.shrink(data: after.data - before.data, metadata: after.metadata - before.metadata)
+    /// What happened to the bytes since they were looked at, charged; nil for a file that changes by request
+    /// alone.
+    public mutating func observe(in memory: Memory, charge: inout Charge) -> FileObservation? {
+        guard isSelfChanging else { return nil }
+        do throws(Errno) {
+            return try change { (_) throws(Errno) in
+                nil
+            } _: { (file) throws(Errno) in
+                file.observe(in: memory.backing, charge: &charge)
+            }
+        } catch {
+            return nil
+        }
     }
 
-    /// Writes all of `bytes` at `offset` of a file of `size` bytes, or throws and changes nothing.
+    /// Opens the file that the bytes lie in once more, and returns what it is registered as; 0 where they lie
+    /// in none.
+    public mutating func open(
+        for mode: OpenMode, size: Int, in memory: Memory, charge: inout Charge,
+        with registry: any BackingRegistry
+    ) throws(Errno) -> Int32 {
+        try change { (_) throws(Errno) in
+            0
+        } _: { (file) throws(Errno) in
+            try file.open(for: mode, size: size, in: memory.backing, charge: &charge, with: registry)
+        }
+    }
+
+    /// Whether somebody may change the bytes without a request from now on.
+    public mutating func mayChange(in memory: Memory) -> Bool {
+        switch consume self {
+        case .paged(let contents):
+            self = .paged(contents)
+            return false
+        case .backed(var file):
+            let may = file.mayChange(in: memory.backing)
+            self = .backed(file)
+            return may
+        }
+    }
+
+    /// Ends one opening.
+    public mutating func release(
+        in memory: Memory, charge: inout Charge, with registry: any BackingRegistry
+    ) throws(Errno) {
+        try change { (_) throws(Errno) in
+        } _: { (file) throws(Errno) in
+            file.release(in: memory.backing, charge: &charge, with: registry)
+        }
+    }
+
+    /// Writes all of `bytes` at `offset` of a file of `size` bytes.
     ///
     /// - Throws: `.noSpace` or `.diskQuotaExceeded` where the growth does not fit; `.notSupportedOnSocket`
     ///   where the storage kind forbids the write. A write into what is there already needs nothing and
@@ -97,83 +145,120 @@ public struct FileContents: ~Copyable {
     public mutating func write(
         _ bytes: RawSpan, at offset: Int, size: Int, in memory: Memory, charge: inout Charge
     ) throws(Errno) {
-        let range = offset..<offset + bytes.byteCount
-        var promotes = false
-        if isSequential {
-            if memory.policy.kind == .sequential, offset != size { throw .notSupportedOnSocket }
-            if offset > size {
-                try checkPromotion(size: size, memory.policy)
-                promotes = true
-            }
+        try change { (contents) throws(Errno) in
+            try contents.write(bytes, at: offset, size: size, in: memory, charge: &charge)
+        } _: { (file) throws(Errno) in
+            try file.write(bytes, at: offset, size: size, in: memory.backing, charge: &charge)
         }
-        guard !range.isEmpty else { return }
-        try materialize(
-            range, size: size, promoting: promotes, overwriting: true, in: memory, charge: &charge)
-        copyIn(bytes, at: offset, memory)
     }
 
     /// Makes the memory for `range` be there, as fallocate(2) does; new bytes read as zeros.
+    ///
+    /// - Parameter keepingSize: the file does not end behind the range, if it did not before.
     public mutating func allocate(
-        _ range: Range<Int>, size: Int, in memory: Memory, charge: inout Charge
+        _ range: Range<Int>, size: Int, keepingSize: Bool, in memory: Memory, charge: inout Charge
     ) throws(Errno) {
-        try checkPromotion(size: size, memory.policy)
-        try materialize(range, size: size, promoting: true, overwriting: false, in: memory, charge: &charge)
+        try change { (contents) throws(Errno) in
+            try contents.allocate(range, size: size, in: memory, charge: &charge)
+        } _: { (file) throws(Errno) in
+            try file.allocate(
+                range, size: size, keepingSize: keepingSize, in: memory.backing, charge: &charge)
+        }
     }
 
     /// Makes `range` read as zeros and be there.
     public mutating func zero(
-        _ range: Range<Int>, size: Int, in memory: Memory, charge: inout Charge
+        _ range: Range<Int>, size: Int, keepingSize: Bool, in memory: Memory, charge: inout Charge
     ) throws(Errno) {
-        try allocate(range, size: size, in: memory, charge: &charge)
-        erase(range, in: memory)
+        try change { (contents) throws(Errno) in
+            try contents.zero(range, size: size, in: memory, charge: &charge)
+        } _: { (file) throws(Errno) in
+            try file.zero(
+                range, size: size, keepingSize: keepingSize, in: memory, memory.backing, charge: &charge)
+        }
     }
 
-    /// Permits the file to grow to `newSize` by a hole. Throws `.notSupportedOnSocket` where its kind forbids
-    /// it.
+    /// Lets the file grow to `newSize` by a hole. Throws `.notSupportedOnSocket` where its kind forbids it.
     public mutating func extend(
         from size: Int, to newSize: Int, in memory: Memory, charge: inout Charge
     ) throws(Errno) {
-        try checkPromotion(size: size, memory.policy)
-        promote(in: memory, charge: &charge)
+        try change { (contents) throws(Errno) in
+            try contents.extend(from: size, to: newSize, in: memory, charge: &charge)
+        } _: { (file) throws(Errno) in
+            try file.resize(to: newSize, in: memory.backing, charge: &charge)
+        }
     }
 
-    /// Frees what lies behind `newSize`, which is at most `size`.
-    public mutating func truncate(to newSize: Int, in memory: Memory, charge: inout Charge) {
-        let before = cost(in: memory)
-        removePages(FileContents.pagesCovering(newSize)..<Int.max, in: memory)
-        cachedHoles.remove(from: FileContents.pagesCovering(newSize))
-        if newSize % PageArena.pageBytes != 0 {
-            erase(newSize..<Int.max, in: memory)
-            trimFragment(to: newSize, in: memory)
+    /// Frees what lies behind `newSize`, which is at most the file's size.
+    public mutating func truncate(
+        to newSize: Int, in memory: Memory, charge: inout Charge
+    ) throws(Errno) {
+        try change { (contents) throws(Errno) in
+            contents.truncate(to: newSize, in: memory, charge: &charge)
+        } _: { (file) throws(Errno) in
+            try file.resize(to: newSize, in: memory.backing, charge: &charge)
         }
-        let after = cost(in: memory)
-        charge.shrink(data: after.data - before.data, metadata: after.metadata - before.metadata)
     }
 
     /// Frees the whole pages of `range` and zeroes the parts of pages at its ends.
     public mutating func punch(
         _ range: Range<Int>, size: Int, in memory: Memory, charge: inout Charge
     ) throws(Errno) {
-        try checkPromotion(size: size, memory.policy)
-        promote(in: memory, charge: &charge)
-        let before = cost(in: memory)
-        erase(range, in: memory)
-        let first = FileContents.pagesCovering(range.lowerBound)
-        // A last page that has no byte outside of the hole goes too.
-        let end = range.upperBound
-        let last = end >= size ? FileContents.pagesCovering(end) : end / PageArena.pageBytes
-        if first < last { removePages(first..<last, in: memory) }
-        let after = cost(in: memory)
-        charge.shrink(data: after.data - before.data, metadata: after.metadata - before.metadata)
-    }
-
-    /// How many pages the first `bytes` bytes reach into.
-    private static func pagesCovering(_ bytes: Int) -> Int {
-        bytes / PageArena.pageBytes + (bytes % PageArena.pageBytes == 0 ? 0 : 1)
+        try change { (contents) throws(Errno) in
+            try contents.punch(range, size: size, in: memory, charge: &charge)
+        } _: { (file) throws(Errno) in
+            try file.punch(range, size: size, in: memory.backing, charge: &charge)
+        }
     }
 
     /// Frees everything. Must be called before the contents are dropped.
     public mutating func free(in memory: Memory, charge: inout Charge) {
-        truncate(to: 0, in: memory, charge: &charge)
+        switch consume self {
+        case .paged(var contents):
+            contents.free(in: memory, charge: &charge)
+            self = .paged(contents)
+        case .backed(var file):
+            file.free(in: memory.backing, charge: &charge)
+            self = .backed(file)
+        }
+    }
+
+    /// Lends the bytes of `range`, which lies inside the file, as segments.
+    ///
+    /// - Parameter forCache: they go to the kernel, which may keep them.
+    public mutating func read(
+        _ range: Range<Int>, forCache: Bool, in memory: Memory, _ body: (borrowing Segments) -> Void
+    ) throws(Errno) {
+        try change { (contents) throws(Errno) in
+            if forCache {
+                contents.readForCache(range, in: memory, body)
+            } else {
+                contents.read(range, in: memory, body)
+            }
+        } _: { (file) throws(Errno) in
+            try file.read(range, in: memory, memory.backing, body)
+        }
+    }
+
+    /// Where the first data, or the first hole, at or behind `offset` begins, in a file of `size` bytes.
+    ///
+    /// Throws `.noSuchAddressOrDevice` (ENXIO) at or behind the end, or where no data follows. The end counts
+    /// as a hole.
+    public func seek(_ kind: SparseSeek, from offset: Int, size: Int, in memory: Memory) throws(Errno) -> Int
+    {
+        switch self {
+        case .paged(let contents):
+            return try contents.seek(kind, from: offset, size: size, in: memory)
+        case .backed(let file):
+            return try file.seek(kind, from: offset, size: size, in: memory.backing)
+        }
+    }
+
+    /// What the contents cost, in bytes, counted anew. Stops the program where they are not what they say.
+    public func auditedCost(in memory: Memory) throws(Errno) -> Int {
+        switch self {
+        case .paged(let contents): return contents.auditedCost(in: memory)
+        case .backed(let file): return try file.auditedCost(in: memory.backing)
+        }
     }
 }

@@ -13,6 +13,8 @@ import Glibc
 /// the two locks or by the lock of the inode that owns it.
 @safe public final class Memory: @unchecked Sendable {
     public let policy: StoragePolicy
+    /// Where the bytes of files lie; nil where they lie in the pages here.
+    public let tmpfs: PrivateTmpfs?
     private let pages: Lock<PageArena>
     private let blocks: Lock<BlockHeap>
     private let pageBase: UnsafeMutableRawPointer
@@ -31,10 +33,13 @@ import Glibc
     /// - Parameters:
     ///   - ledger: the mount's; it is told of the slack, and says whether it may grow.
     ///   - addressBytes: how many bytes of addresses to reserve for each of the two arenas.
+    ///   - tmpfs: where the bytes of files lie; nil for the pages here.
     ///   - nameHashBits: 0 to 54.
     public init(
-        policy: StoragePolicy, ledger: QuotaLedger, addressBytes: Int, nameHashBits: Int = NameMap.hashBits
+        policy: StoragePolicy, ledger: QuotaLedger, addressBytes: Int, tmpfs: PrivateTmpfs? = nil,
+        nameHashBits: Int = NameMap.hashBits
     ) throws(Errno) {
+        self.tmpfs = tmpfs
         nameHashMask = (1 << UInt64(nameHashBits)) - 1
         let arena = try PageArena(bytes: addressBytes, keptBytes: policy.keptFreeBytes)
         let heap = try BlockHeap(bytes: addressBytes, keptBytes: policy.keptFreeBytes / 4) {
@@ -50,6 +55,12 @@ import Glibc
         pages = Lock(arena, as: .memory)
         blocks = Lock(heap, as: .memory)
         self.zeros = zeros
+    }
+
+    /// Where backed files lie: there are none without it.
+    var backing: PrivateTmpfs {
+        guard let tmpfs else { preconditionFailure("a backed file on memory without a private tmpfs") }
+        return tmpfs
     }
 
     @inline(__always)

@@ -73,7 +73,32 @@ struct Timestamp32 {
 extension Inode.State {
     var kind: FileKind { FileKind(mode: mode) ?? .regular }
 
-    func attributes(number: UInt64, in memory: Memory) -> Attributes {
+    /// Takes over what became of a file's bytes without a request.
+    mutating func observe(in memory: Memory) {
+        guard isSelfChanging else { return }
+        var taken = Inode.Body.plain
+        swap(&taken, &body)
+        switch consume taken {
+        case .file(var contents):
+            let seen = contents.observe(in: memory, charge: &charge)
+            body = .file(contents)
+            guard let seen else { return }
+            size = seen.size
+            if let time = seen.modified { modified = Timestamp32(time) }
+            if let time = seen.changed, time > changed.time { changed = Timestamp32(time) }
+        case let other: body = other
+        }
+    }
+
+    private var isSelfChanging: Bool {
+        switch body {
+        case .file(let contents): contents.isSelfChanging
+        default: false
+        }
+    }
+
+    mutating func attributes(number: UInt64, in memory: Memory) -> Attributes {
+        let mayChange = observeMapped(in: memory)
         var device: UInt32 = 0
         var bytes = 0
         var size = size
@@ -88,16 +113,34 @@ extension Inode.State {
         return Attributes(
             number: number, mode: mode, links: links, owner: owner, group: group, device: device, size: size,
             blocks: Int64((bytes + 511) / 512), accessed: accessed.time, modified: modified.time,
-            changed: changed.time)
+            changed: changed.time, mayChange: mayChange)
+    }
+
+    /// Observes, and says whether there may be something to observe again without a request.
+    private mutating func observeMapped(in memory: Memory) -> Bool {
+        guard isSelfChanging else { return false }
+        var taken = Inode.Body.plain
+        swap(&taken, &body)
+        var mayChange = false
+        switch consume taken {
+        case .file(var contents):
+            // First: what is done after the question is seen by the next look.
+            mayChange = contents.mayChange(in: memory)
+            body = .file(contents)
+        case let other: body = other
+        }
+        observe(in: memory)
+        return mayChange
     }
 
     /// The contents of a regular file with all that a change of them needs.
     ///
     /// Throws `.isDirectory` for a directory and `.invalidArgument` for every other kind.
     mutating func withContents<Result>(
-        _ change: (inout FileContents, inout Charge, Int) throws(Errno) -> Result
+        in memory: Memory, _ change: (inout FileContents, inout Charge, Int) throws(Errno) -> Result
     ) throws(Errno) -> Result {
         guard kind == .regular else { throw kind == .directory ? .isDirectory : .invalidArgument }
+        observe(in: memory)
         var taken = Inode.Body.plain
         swap(&taken, &body)
         switch consume taken {

@@ -136,8 +136,8 @@ import Synchronization
         return unsafe slot
     }
 
-    /// The address of what an inode's lock guards. To lend `slot.pointee.state` to be changed would count as an
-    /// access to the whole inode, and what is beside the state has no lock, or another.
+    /// The address of what an inode's lock guards. To lend `slot.pointee.state` to be changed would count as
+    /// an access to the whole inode, and what is beside the state has no lock, or another.
     @inline(__always)
     private static func state(in slot: UnsafeMutablePointer<Inode>) -> UnsafeMutablePointer<Inode.State> {
         // The last of the fields ends where the inode does; key paths know no noncopyable types.
@@ -166,10 +166,9 @@ import Synchronization
         return try unsafe body(&InodeTable.state(in: slot).pointee)
     }
 
-    /// What stat(2) reports of a node.
-    func attributes(of node: NodeID, in memory: Memory) throws(Errno) -> Attributes {
-        let number = try unsafe slot(node).pointee.number
-        return try withState(node) { (state) throws(Errno) in state.attributes(number: number, in: memory) }
+    /// A node's `st_ino`.
+    func number(of node: NodeID) throws(Errno) -> UInt64 {
+        try unsafe slot(node).pointee.number
     }
 
     /// Runs `body` with a state whose names are read: the caller holds the namespace's lock instead of the

@@ -30,7 +30,8 @@ extension Tree {
         let nodes = table.allNodes(allocation)
         for node in nodes {
             try table.withState(node) { (state) throws(Errno) in
-                let cost = state.auditedCost(in: memory)
+                state.observe(in: memory)
+                let cost = try state.auditedCost(in: memory)
                 precondition(
                     cost == state.charge.bytes, "a node is charged \(state.charge.bytes), but costs \(cost)")
                 levels.add(cost, nodes: 1, to: state.charge.ledger)
@@ -137,10 +138,10 @@ private struct LevelSums {
 }
 
 extension Inode.State {
-    fileprivate func auditedCost(in memory: Memory) -> Int {
+    fileprivate func auditedCost(in memory: Memory) throws(Errno) -> Int {
         var cost = InodeTable.slotCost + extendedAttributes.auditedCost(in: memory)
         switch body {
-        case .file(let contents): cost += contents.auditedCost(in: memory)
+        case .file(let contents): cost += try contents.auditedCost(in: memory)
         case .directory(let directory): cost += directory.names.auditedCost(in: memory)
         case .symlink(let target): cost += target.auditedCost(in: memory)
         case .device: break

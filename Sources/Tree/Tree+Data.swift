@@ -16,16 +16,11 @@ extension Tree {
         _ node: NodeID, at offset: Int64, count: Int, forCache: Bool, _ body: (borrowing Segments) -> Void
     ) throws(Errno) {
         guard offset >= 0, count >= 0 else { throw .invalidArgument }
-        try table.withState(node) { (state) throws(Errno) in
-            let size = Int(state.size)
-            try state.withContents { (contents, _, _) throws(Errno) in
+        try change(node) { (state) throws(Errno) in
+            try state.withContents(in: memory) { (contents, _, size) throws(Errno) in
                 let start = min(Int(offset), size)
                 let range = start..<start + min(count, size - start)
-                if forCache {
-                    contents.readForCache(range, in: memory, body)
-                } else {
-                    contents.read(range, in: memory, body)
-                }
+                try contents.read(range, forCache: forCache, in: memory, body)
             }
         }
     }
@@ -38,7 +33,7 @@ extension Tree {
         let now = configuration.clock.now()
         try change(node) { (state) throws(Errno) in
             try storing { () throws(Errno) in
-                try state.withContents { (contents, charge, size) throws(Errno) in
+                try state.withContents(in: memory) { (contents, charge, size) throws(Errno) in
                     try contents.write(bytes, at: Int(offset), size: size, in: memory, charge: &charge)
                 }
             }
@@ -69,13 +64,16 @@ extension Tree {
         let now = configuration.clock.now()
         try change(node) { (state) throws(Errno) in
             try storing { () throws(Errno) in
-                try state.withContents { (contents, charge, size) throws(Errno) in
+                try state.withContents(in: memory) { (contents, charge, size) throws(Errno) in
+                    let keepsSize = mode.contains(.keepSize)
                     if mode.contains(.punchHole) {
                         try contents.punch(range, size: size, in: memory, charge: &charge)
                     } else if mode.contains(.zeroRange) {
-                        try contents.zero(range, size: size, in: memory, charge: &charge)
+                        try contents.zero(
+                            range, size: size, keepingSize: keepsSize, in: memory, charge: &charge)
                     } else {
-                        try contents.allocate(range, size: size, in: memory, charge: &charge)
+                        try contents.allocate(
+                            range, size: size, keepingSize: keepsSize, in: memory, charge: &charge)
                     }
                 }
             }
@@ -87,8 +85,8 @@ extension Tree {
     /// lseek(2) with SEEK_DATA or SEEK_HOLE.
     public func seek(_ node: NodeID, from offset: Int64, to kind: SparseSeek) throws(Errno) -> Int64 {
         guard offset >= 0 else { throw .noSuchAddressOrDevice }
-        return try table.withState(node) { (state) throws(Errno) in
-            try state.withContents { (contents, _, size) throws(Errno) in
+        return try change(node) { (state) throws(Errno) in
+            try state.withContents(in: memory) { (contents, _, size) throws(Errno) in
                 Int64(try contents.seek(kind, from: Int(offset), size: size, in: memory))
             }
         }
@@ -104,7 +102,10 @@ extension Tree {
         from source: NodeID, at sourceOffset: Int64, to target: NodeID, at targetOffset: Int64, count: Int
     ) throws(Errno) -> Int {
         // The source ends where it ends now: a copy within one file must not chase its own tail.
-        let size = try table.withState(source) { (state) throws(Errno) in state.size }
+        let size = try change(source) { (state) throws(Errno) in
+            state.observe(in: memory)
+            return state.size
+        }
         let wanted = min(count, Tree.copyLimitBytes, max(0, Int(size - max(0, sourceOffset))))
         _ = try Tree.end(of: wanted, at: sourceOffset)
         _ = try Tree.end(of: wanted, at: targetOffset)
@@ -131,6 +132,34 @@ extension Tree {
             }
         }
         return done
+    }
+
+    /// Opens a regular file once more.
+    ///
+    /// Returns what the file that its bytes lie in is registered as with the kernel, or 0 where they lie in
+    /// the memory of this process; then nothing was counted and `release` must not follow.
+    public func open(
+        _ node: NodeID, for mode: OpenMode, with registry: any BackingRegistry
+    ) throws(Errno) -> Int32 {
+        try change(node) { (state) throws(Errno) in
+            try state.withContents(in: memory) { (contents, charge, size) throws(Errno) in
+                try contents.open(
+                    for: mode, size: size, in: memory, charge: &charge, with: registry)
+            }
+        }
+    }
+
+    /// Ends one opening that `open` has counted. Never fails.
+    public func release(_ node: NodeID, with registry: any BackingRegistry) {
+        do throws(Errno) {
+            try change(node) { (state) throws(Errno) in
+                try state.withContents(in: memory) { (contents, charge, _) throws(Errno) in
+                    try contents.release(in: memory, charge: &charge, with: registry)
+                }
+            }
+        } catch {
+            // A hostile client may release what is not there: nothing happens.
+        }
     }
 
     /// Lends the target of a symlink to `body`. Throws `.invalidArgument` for every other kind.

@@ -20,7 +20,7 @@ extension Tree {
                 try state.readNames { names in
                     names.forEach(after: max(cookie, Tree.parentCookie), in: memory) { name, found in
                         do throws(Errno) {
-                            let attributes = try table.attributes(of: found.node, in: memory)
+                            let attributes = try attributes(of: found.node)
                             let entry = Entry(node: found.node, attributes: attributes)
                             guard body(name, found.cookie, entry) else { return false }
                             if counting { try table.addLookup(found.node, allocation) }
@@ -45,7 +45,7 @@ extension Tree {
         where cookie < dotCookie {
             // The parent of a removed directory may be gone: it then stands for itself.
             let there = dotNode == parent && !table.contains(parent) ? node : dotNode
-            let entry = Entry(node: there, attributes: try table.attributes(of: there, in: memory))
+            let entry = Entry(node: there, attributes: try attributes(of: there))
             guard Array(name.utf8).withRawSpan({ body($0, dotCookie, entry) }) else { return false }
         }
         return true

@@ -48,7 +48,7 @@ extension Tree {
 
     /// A reply's entry: raises the node's lookup count.
     func entry(for node: NodeID, _ allocation: borrowing InodeTable.Allocation) throws(Errno) -> Entry {
-        let attributes = try table.attributes(of: node, in: memory)
+        let attributes = try attributes(of: node)
         try table.addLookup(node, allocation)
         return Entry(node: node, attributes: attributes)
     }
@@ -77,13 +77,15 @@ extension Tree {
     }
 
     public func attributes(of node: NodeID) throws(Errno) -> Attributes {
-        try table.attributes(of: node, in: memory)
+        let number = try table.number(of: node)
+        return try change(node) { (state) throws(Errno) in state.attributes(number: number, in: memory) }
     }
 
     /// Changes attributes, all or none: only the size can be refused, and it comes first.
     public func setAttributes(_ changes: AttributeChanges, of node: NodeID) throws(Errno) -> Attributes {
         let now = configuration.clock.now()
         try change(node) { (state) throws(Errno) in
+            state.observe(in: memory)
             if let size = changes.size { try resize(&state, to: size, now) }
             if let mode = changes.mode {
                 state.mode = state.mode & ~0o7777 | mode & 0o7777
@@ -104,7 +106,7 @@ extension Tree {
                 state.changed = Timestamp32(now)
             }
         }
-        return try table.attributes(of: node, in: memory)
+        return try attributes(of: node)
     }
 
     /// Both times change even where the size stays: O_TRUNC of an empty file must be seen, and the kernel
@@ -112,11 +114,11 @@ extension Tree {
     private func resize(_ state: inout Inode.State, to size: Int64, _ now: Timestamp) throws(Errno) {
         guard size >= 0 else { throw .invalidArgument }
         try storing { () throws(Errno) in
-            try state.withContents { (contents, charge, oldSize) throws(Errno) in
+            try state.withContents(in: memory) { (contents, charge, oldSize) throws(Errno) in
                 if Int(size) > oldSize {
                     try contents.extend(from: oldSize, to: Int(size), in: memory, charge: &charge)
                 } else {
-                    contents.truncate(to: Int(size), in: memory, charge: &charge)
+                    try contents.truncate(to: Int(size), in: memory, charge: &charge)
                 }
             }
         }

@@ -11,6 +11,8 @@ extension Tree {
         var mode: UInt32
         var device: UInt32 = 0
         var caller: Caller
+        /// It is opened at once, which must not be refused any more.
+        var isOpened = false
     }
 
     /// Makes a file of any kind but directory and symlink.
@@ -20,10 +22,8 @@ extension Tree {
         guard let kind = FileKind(mode: mode), kind != .directory, kind != .symlink else {
             throw .invalidArgument
         }
-        let target = [UInt8]()
-        return try target.withRawSpan { (target) throws(Errno) in
-            try add(name, to: parent, NewNode(mode: mode, device: device, caller: caller), target)
-        }
+        let new = NewNode(mode: mode, device: device, caller: caller)
+        return try [].withRawSpan { (target) throws(Errno) in try add(name, to: parent, new, target) }
     }
 
     public func makeDirectory(
@@ -48,7 +48,8 @@ extension Tree {
     ) throws(Errno) -> Entry {
         do throws(Errno) {
             let mode = FileKind.regular.rawValue | mode & 0o7777
-            return try makeNode(name, in: parent, mode: mode, device: 0, by: caller)
+            let new = NewNode(mode: mode, caller: caller, isOpened: true)
+            return try [].withRawSpan { (target) throws(Errno) in try add(name, to: parent, new, target) }
         } catch {
             guard error == .fileExists, !exclusive else { throw error }
         }
@@ -61,7 +62,8 @@ extension Tree {
         return try namespace.withLock { (allocation) throws(Errno) in
             let place = try place(in: parent, allocation, orRemoved: true)
             let node = try [].withRawSpan { (target) throws(Errno) in
-                try makeInode(NewNode(mode: mode, caller: caller), in: place, target, &allocation)
+                try makeInode(
+                    NewNode(mode: mode, caller: caller, isOpened: true), in: place, target, &allocation)
             }
             try table.withState(node) { (state) throws(Errno) in
                 state.links = 0
@@ -123,13 +125,14 @@ extension Tree {
         let nodes = try place.ledger.reserveNode()
         let inheritance = try inheritance(of: new, in: place.directory)
         let kind = FileKind(mode: new.mode) ?? .regular
+        let contents = FileContents(in: memory, opened: kind == .regular && new.isOpened)
         let targetCost = kind == .symlink ? StoredBytes.cost(target.byteCount) : 0
-        let cost = InodeTable.slotCost + targetCost
+        let cost = InodeTable.slotCost + targetCost + contents.emptyCost(in: memory)
         let reservation = try place.ledger.reserve(cost)
         var charge = Charge(to: place.ledger)
         var body = Inode.Body.plain
         switch kind {
-        case .regular: body = .file(FileContents(configuration.storage))
+        case .regular: body = .file(contents)
         case .directory: body = .directory(Inode.Directory(parent: place.directory))
         case .symlink: body = .symlink(try StoredBytes(target, in: memory))
         case .blockDevice, .characterDevice: body = .device(new.device)
@@ -258,6 +261,8 @@ extension Tree {
     func dropLink(_ node: NodeID) throws(Errno) {
         let now = configuration.clock.now()
         try table.withState(node) { (state) throws(Errno) in
+            // Before it counts among those without a name, with all that it has.
+            state.observe(in: memory)
             state.links = state.kind == .directory ? 0 : state.links - 1
             state.changed = Timestamp32(now)
             if state.links == 0 { orphanBytes.wrappingAdd(state.charge.bytes, ordering: .relaxed) }

@@ -12,6 +12,7 @@ extension Tree {
     public func statistics(of node: NodeID) throws(Errno) -> FilesystemStatistics {
         let ledger = try table.withState(node) { (state) throws(Errno) in state.charge.ledger }
         let mount = self.ledger.level
+        ledger.wall?.widen()
         let usage = usage
         let unusedByMount = max(0, usage.limitBytes - usage.usedBytes)
         var bounding = ledger
@@ -20,18 +21,20 @@ extension Tree {
         let unused = bounding.level === mount ? unusedByMount : max(0, limit - bounding.usedBytes)
         // What is held for nobody counts as used by the mount.
         let left = ledger.paysAt(mount) ? min(ledger.freeBytes, unusedByMount) : ledger.freeBytes
-        let free = min(left, ledger.admittedBytes)
+        let behindWall = ledger.wall.map { max(0, $0.capacityBytes - $0.usedBytes) } ?? .max
+        let free = min(left, unused, ledger.admittedBytes, behindWall)
         // Without a node limit the bytes bound the nodes: an empty file with a short name.
         let nodes = ledger.level.usedNodes
         let freeNodes = ledger.freeNodes == .max ? left / (InodeTable.slotCost + 64) : ledger.freeNodes
         return FilesystemStatistics(
             blockBytes: 4096, blocks: UInt64(limit / 4096), freeBlocks: UInt64(unused / 4096),
-            availableBlocks: UInt64(largestFileBytes(in: min(free, unused)) / 4096), nodes: UInt64(nodes + freeNodes),
+            availableBlocks: UInt64(largestFileBytes(in: free) / 4096), nodes: UInt64(nodes + freeNodes),
             freeNodes: UInt64(freeNodes))
     }
 
     /// How long a new file may be so that it fits into `bytes` with its index, its node and its name.
     private func largestFileBytes(in bytes: Int) -> Int {
+        if memory.tmpfs != nil { return max(0, bytes - PrivateTmpfs.fileCost - InodeTable.slotCost - 64) }
         // For each 64 KiB 16 entries of an index, and a few for the levels above; and of each level a page
         // that is not full.
         let indexBytes = max(configuration.storage.chunkOverheadBytes, 72)

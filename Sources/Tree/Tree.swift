@@ -17,6 +17,8 @@ public struct TreeConfiguration: Sendable {
     public var usesACL = false
     /// nil: nothing but the limits refuses.
     public var memoryGuard: MemoryGuard?
+    /// Where the bytes of files lie; nil: in the memory of this process.
+    public var tmpfs: PrivateTmpfs?
     /// What the limit may be raised to while the tree lives, in bytes; at least 16 GiB, and the limit.
     public var largestLimitBytes = 0
     /// How many bits of a name's hash count: a test takes fewer, so that names collide.
@@ -69,17 +71,24 @@ public final class Tree: Sendable {
     public init(_ configuration: TreeConfiguration) throws(Errno) {
         self.configuration = configuration
         refusals = RefusalCounts()
+        let wall = configuration.tmpfs.map { tmpfs in
+            Wall(limitBytes: configuration.limits.bytes) {
+                tmpfs.resize(to: $0)
+            } used: {
+                tmpfs.usedBytes
+            }
+        }
         ledger = QuotaLedger(
             limitBytes: configuration.limits.bytes, nodes: configuration.limits.nodes,
             refusingNodesWith: configuration.limits.nodeLimitErrno, refusals: refusals,
-            guardedBy: configuration.memoryGuard, faults: configuration.faults)
+            guardedBy: configuration.memoryGuard, wall: wall, faults: configuration.faults)
         // No address would name what is above, not even with a row of free ones for each use.
         largestLimitBytes = min(
             max(configuration.limits.bytes, configuration.largestLimitBytes, 1 << 34), 1 << 44)
         let addressBytes = Tree.addressBytes(for: largestLimitBytes)
         memory = try Memory(
             policy: configuration.storage, ledger: ledger, addressBytes: addressBytes,
-            nameHashBits: configuration.nameHashBits)
+            tmpfs: configuration.tmpfs, nameHashBits: configuration.nameHashBits)
         var allocation = try InodeTable.Allocation(addressBytes: addressBytes, ledger: ledger)
         let table = InodeTable(allocation)
         let root = try Tree.makeRoot(configuration, memory, ledger, table, &allocation)
@@ -127,9 +136,10 @@ public final class Tree: Sendable {
         usage.chargedBytes = ledger.usedBytes
         // Memory that is held for nobody is used all the same, above a small allowance.
         // While a limit drains more may be used than it says.
-        let used = ledger.usedBytes
+        let stored = storedBytes
+        let used = stored.total
         usage.usedBytes = max(used, min(ledger.limitBytes, used + ledger.slack.excessBytes))
-        usage.dataBytes = ledger.dataBytes
+        usage.dataBytes = stored.data
         usage.metadataBytes = usage.usedBytes - usage.dataBytes
         usage.peakBytes = max(usage.usedBytes, ledger.peakBytes)
         usage.reservedBytes = ledger.reservedBytes
@@ -144,6 +154,23 @@ public final class Tree: Sendable {
         usage.refusals.storage = refusals.storage.value
         usage.refusals.writeback = refusals.writeback.value
         return usage
+    }
+
+    /// What is in use, in bytes: what is charged, or what the kernel has stored by itself, if that is more.
+    private var storedBytes: (total: Int, data: Int) {
+        guard let wall = ledger.wall else { return (ledger.usedBytes, ledger.dataBytes) }
+        let metadata = wall.metadataBytes
+        let data = max(wall.usedBytes, ledger.dataBytes)
+        let charged = ledger.usedBytes
+        // The two were read one after the other: between them one may have taken what the other gave up.
+        let total = max(charged, min(metadata + data, max(ledger.limitBytes, charged)))
+        ledger.notePeak(total)
+        return (total, min(data, total))
+    }
+
+    /// Keeps what the kernel may store by itself at what there is, as memory is short, or lets it grow again.
+    public func holdWall(_ isHeld: Bool) {
+        ledger.wall?.hold(isHeld)
     }
 
     /// Has the memory guard look where its last look is an interval old, so that what it says is of now.
@@ -167,13 +194,23 @@ public final class Tree: Sendable {
         if let bytes, bytes > max(oldBytes, largestLimitBytes) {
             throw .bytesBeyondAddresses(largestBytes: largestLimitBytes)
         }
-        if let bytes, !ledger.level.setMaxBytes(bytes, draining: draining) {
-            throw .bytesBelowUse(usedBytes: ledger.usedBytes)
+        if let bytes, !setLimit(bytes, draining: draining) {
+            throw .bytesBelowUse(usedBytes: storedBytes.total)
         }
         if let nodes, !ledger.level.setMaxNodes(nodes, draining: draining) {
-            _ = ledger.level.setMaxBytes(oldBytes, draining: true)
+            _ = setLimit(oldBytes, draining: true)
             throw .nodesBelowUse(usedNodes: ledger.level.usedNodes)
         }
+    }
+
+    private func setLimit(_ bytes: Int, draining: Bool) -> Bool {
+        let before = ledger.limitBytes
+        guard ledger.level.setMaxBytes(bytes, draining: draining) else { return false }
+        if let wall = ledger.wall, !wall.setLimit(bytes, draining: draining) {
+            _ = ledger.level.setMaxBytes(before, draining: true)
+            return false
+        }
+        return true
     }
 
     /// Runs `change` on a node's state, and keeps the count of bytes without a name right.

@@ -21,7 +21,7 @@ struct LimitOptions: ParsableArguments {
     @Option(help: "Refuse to make files larger than this random-access. (default: none are refused)")
     var promotionLimit: String?
 
-    @Option(help: "The engine: auto or memory. (default: auto)")
+    @Option(help: "The engine: auto, memory, strict or passthrough. (default: auto, which is memory)")
     var io: String?
 
     @Option(help: "When to look at the memory there is: none, init or per_write. (default: per_write)")

@@ -17,6 +17,9 @@ struct MountCommand: ParsableCommand {
 
     @OptionGroup var limits: LimitOptions
 
+    @Option(help: "Huge pages of engine passthrough: auto, never or within_size. (default: auto)")
+    var huge: String?
+
     @Option(help: "How long a stop waits for those who use the mount: 20s, 500ms, 2m. (default: 20s)")
     var stopTimeout: String?
 
@@ -53,7 +56,7 @@ struct MountCommand: ParsableCommand {
 
     /// The flags in the vocabulary of `-o`.
     private var flags: [Setting] {
-        limits.settings + LimitOptions.settings([("stop_timeout", stopTimeout)])
+        limits.settings + LimitOptions.settings([("huge", huge), ("stop_timeout", stopTimeout)])
     }
 
     func run() throws {

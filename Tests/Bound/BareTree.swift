@@ -8,7 +8,9 @@ import Tree
 /// What the tool shows of a tree without a mount, in a process that does nothing else.
 enum BareTree {
     static let argument = "--bare-tree"
-    static let names = ["cost of a file", "charges and growth", "random operations"]
+    static let names = [
+        "cost of a file", "charges and growth", "kernel memory of files", "random operations",
+    ]
     static let caller = Caller(user: 0, group: 0, process: 1)
 
     static func main(_ arguments: [String]) throws {
@@ -18,6 +20,7 @@ enum BareTree {
             try printCosts()
             try Prices.printAll()
         case names[1]: try compareGrowth(nodes: 200_000)
+        case names[2]: try BackedFiles.compare()
         default: try RandomOperations.run(steps: isQuick ? 100_000 : 1_000_000)
         }
     }

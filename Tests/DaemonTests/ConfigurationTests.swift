@@ -2,6 +2,7 @@ import Accounting
 import Basics
 import Daemon
 import Glibc
+import Serving
 import Storage
 import Testing
 
@@ -98,14 +99,16 @@ struct ConfigurationTests {
         #expect(try configuration("size=1M,size=3M").limits.bytes == 3 << 20)
     }
 
-    @Test("suid and dev are for root, and an engine that is not built in is an error")
-    func refusals() {
+    @Test("suid and dev are for root, and an engine has its name and its own settings")
+    func refusals() throws {
         #expect(faults("suid", user: 1000).count == 1)
         #expect(faults("io=memory").isEmpty && faults("io=auto").isEmpty)
-        #expect(faults("io=strict").first?.contains("not in this version") == true)
         #expect(faults("io=fast").first?.contains("no engine") == true)
-        let error = #expect(throws: ConfigurationError.self) { try configuration("io=strict") }
-        #expect(error?.status == .mountFailed)
+        #expect(faults("io=strict,storage=auto,chunk_overhead=1").count == 2)
+        #expect(faults("io=passthrough,huge=never").isEmpty && faults("io=passthrough,huge=x").count == 1)
+        #expect(try configuration("").engine == .memory)
+        #expect(try configuration("io=auto").engine == .memory)
+        #expect(try configuration("io=strict").engine == .strict)
     }
 
     @Test("a backslash takes the meaning from a comma, and nothing from other words")

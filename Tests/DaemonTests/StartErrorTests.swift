@@ -29,8 +29,13 @@ struct StartErrorTests {
         Case(arguments: ["--promotion-limit", "x"], code: 64, says: "--promotion-limit"),
         Case(arguments: ["--stop-timeout", "soon"], code: 64, says: "--stop-timeout"),
         Case(arguments: ["--io", "fast"], code: 64, says: "no engine"),
-        Case(arguments: ["--io", "strict"], code: 32, says: "not in this version"),
-        Case(arguments: ["--io", "passthrough"], code: 32, says: "not in this version"),
+        Case(
+            arguments: ["--io", "strict", "--storage", "auto"], code: 64,
+            says: "--storage belongs to engine 'memory'"),
+        Case(
+            arguments: ["--io", "passthrough", "-o", "chunk_overhead=1"], code: 64,
+            says: "-o chunk_overhead belongs to engine 'memory'"),
+        Case(arguments: ["--io", "passthrough", "--huge", "x"], code: 64, says: "within_size"),
         Case(arguments: ["-o", "sise=1M"], code: 64, says: "did you mean 'size'"),
         Case(arguments: ["-o", "size=1M", "--size", "2M"], code: 64, says: "contradict"),
         Case(arguments: ["--sise", "1M"], code: 64, says: "--sise"),
@@ -109,6 +114,30 @@ struct StartErrorTests {
             try? Files.remove("\(folder).log.err")
             try? Files.remove("\(folder).log.out")
             expect(Program.Outcome(code: code, out: "", err: err), 32, says, in: folder)
+        }
+    }
+
+    @Test(
+        "an engine that cannot be had is refused with its cause",
+        .enabled(if: Program.canMount, "\(Program.mountSkip)"), arguments: ["strict", "passthrough"])
+    func engineNotToBeHad(engine: String) {
+        let folder = Folder.make()
+        defer { Folder.remove(folder) }
+        let arguments = ["mount", "-f", "--size", "1M", "--io", engine, folder]
+        let cases = [
+            (["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"], "CAP_SYS_ADMIN"),
+            (["unshare", "--user", "--map-root-user", "--mount"], "initial user namespace"),
+        ]
+        for (words, says) in cases {
+            let log = "\(folder).log"
+            let code = Program.spawnAndWait(
+                "/usr/bin/\(words[0])", words + [Program.path] + arguments, into: log)
+            let err = (try? Files.text(of: "\(log).err")) ?? ""
+            try? Files.remove("\(log).err")
+            try? Files.remove("\(log).out")
+            let outcome = Program.Outcome(code: code, out: "", err: err)
+            expect(outcome, 32, "'\(engine)' cannot be had", in: folder)
+            #expect(err.contains(says), "\(err)")
         }
     }
 

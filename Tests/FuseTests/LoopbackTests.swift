@@ -184,11 +184,46 @@ struct LoopbackTests {
 
     @Test("with direct I/O each opened file bypasses the cache")
     func directIO() throws {
-        let direct = try Loopback.initialized(serving: operations, usesDirectIO: true)
+        operations.answer { $0.opening = Opening(bypassesCache: true) }
+        let direct = try Loopback.initialized(serving: operations, answersOpen: true)
         #expect(direct.open(2).openFlags == 1, "FOPEN_DIRECT_IO")
         #expect(direct.create("f").openFlags == 1)
         #expect(direct.opendir(1).error == ENOSYS)
     }
+
+    @Test("with backing files INIT asks for passthrough, and each answer names the file behind")
+    func passthrough() throws {
+        let loopback = try Loopback(serving: operations, passesThrough: true)
+        let answer = loopback.initialize(extended: 1 << 5)
+        #expect(answer.payload.get(UInt32.self, at: 12) & 1 << 30 != 0, "FUSE_INIT_EXT")
+        #expect(answer.payload.get(UInt32.self, at: 32) == 1 << 5, "FUSE_PASSTHROUGH")
+        #expect(answer.payload.get(UInt32.self, at: 36) == 1, "max_stack_depth")
+        operations.answer { $0.opening = Opening(backing: 77) }
+        for reply in [loopback.open(2), loopback.create("f")] {
+            #expect(reply.openFlags == 1 << 7, "FOPEN_PASSTHROUGH, and nothing that goes ill with it")
+            #expect(reply.payload.get(Int32.self, at: reply.payload.count - 4) == 77)
+        }
+        operations.answer { $0.opening = Opening(bypassesCache: true, backing: 77) }
+        let opened = loopback.open(2, flags: UInt32(O_RDWR))
+        #expect(opened.openFlags == 1 << 7 | 1)
+        // The handle is handed back as it was given: 0 stands for nothing.
+        #expect(
+            loopback.ask(.release, node: 2, Array(opened.payload[..<8]) + [0, 0, 0, 0] + zeros(12)).error == 0
+        )
+        #expect(operations.lastCall == "release 2")
+        operations.answer { $0.opening = Opening(bypassesCache: true) }
+        #expect(loopback.open(2).payload[..<8] == [0, 0, 0, 0, 0, 0, 0, 0])
+    }
+
+    @Test("a kernel that does not offer passthrough is not asked for it")
+    func noPassthrough() throws {
+        let loopback = try Loopback(serving: operations, passesThrough: true)
+        let answer = loopback.initialize(extended: .max & ~(1 << 5))
+        #expect(answer.payload.get(UInt32.self, at: 32) & 1 << 5 == 0, "FUSE_PASSTHROUGH")
+        #expect(answer.payload.get(UInt32.self, at: 36) == 0, "max_stack_depth")
+    }
+
+    private func zeros(_ count: Int) -> [UInt8] { [UInt8](repeating: 0, count: count) }
 
     @Test("FORGET and BATCH_FORGET have no answer and lose no count")
     func forgetting() {

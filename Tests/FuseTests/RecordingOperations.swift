@@ -21,6 +21,7 @@ final class RecordingOperations: FileOperations {
         var listing: [(name: String, entry: Entry)] = []
         var changes = AttributeChanges()
         var number: Int64 = 0
+        var opening = Opening()
     }
 
     private let state = Mutex(State())
@@ -63,6 +64,17 @@ final class RecordingOperations: FileOperations {
 
     private func text(_ caller: Caller) -> String {
         "\(caller.user):\(caller.group):\(caller.process)"
+    }
+
+    func open(
+        _ node: NodeID, for mode: OpenMode, with registry: any BackingRegistry
+    ) throws(Errno) -> Opening {
+        // Every file that is made is opened, which says nothing new.
+        state.withLock { $0.opening }
+    }
+
+    func release(_ node: NodeID, with registry: any BackingRegistry) {
+        state.withLock { $0.calls.append("release \(node.rawValue)") }
     }
 
     func lookup(_ name: RawSpan, in parent: NodeID) throws(Errno) -> Entry {

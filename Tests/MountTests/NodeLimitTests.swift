@@ -15,9 +15,11 @@ struct NodeLimitTests {
     }
 
     /// Rule: limits.nodes
-    @Test("the node that is one too many fails with EMFILE, and one less makes room")
-    func tooMany() throws {
-        try MountFixture.use(["--size", "16M", "--max-nodes", "100"]) { mount in
+    @Test(
+        "the node that is one too many fails with EMFILE, and one less makes room",
+        arguments: MountFixture.engines)
+    func tooMany(engine: String) throws {
+        try MountFixture.use(["--size", "16M", "--io", engine, "--max-nodes", "100"]) { mount in
             let start = try mount.usedBytes()
             try fill(mount, nodes: 100)
             let extra = mount.path / "extra"

@@ -10,9 +10,11 @@ struct QuotaTests {
     private let mebibyte = 1 << 20
 
     /// Rule: limits.bytes
-    @Test("filling ends with ENOSPC, never above the limit, and overwriting works when full")
-    func filling() throws {
-        try MountFixture.use(["--size", "64M"]) { mount in
+    @Test(
+        "filling ends with ENOSPC, never above the limit, and overwriting works when full",
+        arguments: MountFixture.ledgerEngines)
+    func filling(engine: String) throws {
+        try MountFixture.use(["--size", "64M", "--io", engine]) { mount in
             let start = try mount.usedBytes()
             let file = mount.path / "x"
             let log = try Program.temporaryFile()
@@ -55,9 +57,11 @@ struct QuotaTests {
     }
 
     /// Rule: limits.threads
-    @Test("many threads that fill a mount leave each file whole, empty or absent")
-    func concurrentFilling() throws {
-        try MountFixture.use(["--size", "10M"]) { mount in
+    @Test(
+        "many threads that fill a mount leave each file whole, empty or absent",
+        arguments: MountFixture.ledgerEngines)
+    func concurrentFilling(engine: String) throws {
+        try MountFixture.use(["--size", "10M", "--io", engine]) { mount in
             let start = try mount.usedBytes()
             let directory = mount.path
             let size = 100 * 1024
@@ -91,9 +95,9 @@ struct QuotaTests {
     }
 
     /// Rule: fallocate.whole, limits.failed
-    @Test("a refused write leaves the file as it was")
-    func refusedWrite() throws {
-        try MountFixture.use(["--size", "8M"]) { mount in
+    @Test("a refused write leaves the file as it was", arguments: MountFixture.ledgerEngines)
+    func refusedWrite(engine: String) throws {
+        try MountFixture.use(["--size", "8M", "--io", engine]) { mount in
             let fd = try Kernel.open(mount.path / "f", O_RDWR | O_CREAT)
             defer { _ = close(fd) }
             try Kernel.write(fd, [UInt8](repeating: 7, count: 7 * mebibyte))
@@ -119,9 +123,11 @@ struct QuotaTests {
         }
     }
 
-    @Test("what was written over a longer file is there when the caches are gone")
-    func truncatingOpen() throws {
-        try MountFixture.use(["--size", "8M"]) { mount in
+    @Test(
+        "what was written over a longer file is there when the caches are gone",
+        arguments: MountFixture.engines)
+    func truncatingOpen(engine: String) throws {
+        try MountFixture.use(["--size", "8M", "--io", engine]) { mount in
             let result = try Program.run(["sh", "-c", "echo long > f; echo x > f"], in: mount.path)
             #expect(result.status == 0)
             if geteuid() == 0, let fd = try? Kernel.open("/proc/sys/vm/drop_caches", O_WRONLY) {
@@ -134,9 +140,9 @@ struct QuotaTests {
     }
 
     /// Rule: nameless.freed
-    @Test("an unlinked open file is charged until it is closed")
-    func unlinkedIsCharged() throws {
-        try MountFixture.use(["--size", "16M"]) { mount in
+    @Test("an unlinked open file is charged until it is closed", arguments: MountFixture.engines)
+    func unlinkedIsCharged(engine: String) throws {
+        try MountFixture.use(["--size", "16M", "--io", engine]) { mount in
             let start = try mount.usedBytes()
             let file = mount.path / "f"
             let fd = try Kernel.open(file, O_RDWR | O_CREAT)
@@ -172,9 +178,9 @@ struct QuotaTests {
     }
 
     /// Rule: xattrs.charged
-    @Test("xattrs, symlinks and names cannot escape the limit")
-    func metadataIsBounded() throws {
-        try MountFixture.use(["--size", "4M"]) { mount in
+    @Test("xattrs, symlinks and names cannot escape the limit", arguments: MountFixture.engines)
+    func metadataIsBounded(engine: String) throws {
+        try MountFixture.use(["--size", "4M", "--io", engine]) { mount in
             let start = try mount.usedBytes()
             #expect(throws: Errno.noSpace) {
                 for index in 0..<1000 {
@@ -206,9 +212,11 @@ struct QuotaTests {
     }
 
     /// Rule: mapping.late
-    @Test("a store into a mapping of a full mount fails somewhere, and the mount lives on")
-    func mappingWhenFull() throws {
-        try MountFixture.use(["--size", "4M"]) { mount in
+    @Test(
+        "a store into a mapping of a full mount fails somewhere, and the mount lives on",
+        arguments: MountFixture.engines)
+    func mappingWhenFull(engine: String) throws {
+        try MountFixture.use(["--size", "4M", "--io", engine]) { mount in
             let start = try mount.usedBytes()
             let script = """
                 import mmap, os

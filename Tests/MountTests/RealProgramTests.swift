@@ -11,12 +11,16 @@ struct RealProgramTests {
     private func works(_ needed: [String], seconds: Int = 120, _ script: String) throws {
         let missing = Program.missing(needed)
         if !missing.isEmpty { return print("SKIPPED: \(missing.joined(separator: ", ")) not installed") }
-        try MountFixture.use(["--size", "2G"], seconds: seconds + 60) { mount in
+        for engine in MountFixture.engines { try works(engine, seconds, script) }
+    }
+
+    private func works(_ engine: String, _ seconds: Int, _ script: String) throws {
+        try MountFixture.use(["--size", "2G", "--io", engine], seconds: seconds + 60) { mount in
             let start = try mount.usedBytes()
             let place = ["TMPDIR=\(mount.path)", "HOME=\(mount.path)", "GIT_CONFIG_GLOBAL=/dev/null"]
             let result = try Program.run(
                 ["sh", "-euc", script], in: mount.path, adding: place, seconds: seconds)
-            #expect(result.status == 0, "\(result.output.suffix(2000))")
+            #expect(result.status == 0, "\(engine): \(result.output.suffix(2000))")
             let removed = try Program.run(
                 ["find", ".", "-mindepth", "1", "-maxdepth", "1", "-exec", "rm", "-rf", "{}", "+"],
                 in: mount.path)

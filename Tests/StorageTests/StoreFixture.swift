@@ -6,14 +6,14 @@ import Storage
 final class StoredFile {
     let memory: Memory
     let ledger: QuotaLedger
-    private var contents: FileContents
+    private var contents: PagedContents
     private var charge: Charge
     private(set) var expected: [UInt8] = []
 
     init(_ policy: StoragePolicy = StoragePolicy(), limitBytes: Int = 64 << 20) throws {
         ledger = QuotaLedger(limitBytes: limitBytes)
         memory = try Memory(policy: policy, ledger: ledger, addressBytes: 256 << 20)
-        contents = FileContents(policy)
+        contents = PagedContents(policy)
         charge = Charge(to: ledger)
     }
 

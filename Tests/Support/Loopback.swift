@@ -43,21 +43,24 @@ public final class Loopback: Sendable {
 
     /// Throws a `SessionError` where libfuse was built without custom I/O.
     public init(
-        serving operations: any FileOperations, usesDirectIO: Bool = false, usesACL: Bool = false,
+        serving operations: any FileOperations, answersOpen: Bool = false, passesThrough: Bool = false,
+        usesACL: Bool = false,
         caller: Caller = Caller(user: 1000, group: 1000, process: 4242)
     ) throws(SessionError) {
         session = try Session(
             serving: operations,
-            MountOptions(mountpoint: "/nowhere", usesDirectIO: usesDirectIO, usesACL: usesACL))
+            MountOptions(
+                mountpoint: "/nowhere", answersOpen: answersOpen, passesThrough: passesThrough,
+                usesACL: usesACL))
         self.caller = caller
         try session.loopBack()
     }
 
     /// A loopback that has done INIT with all that a recent kernel offers.
     public static func initialized(
-        serving operations: any FileOperations, usesDirectIO: Bool = false, usesACL: Bool = false
+        serving operations: any FileOperations, answersOpen: Bool = false, usesACL: Bool = false
     ) throws(SessionError) -> Loopback {
-        let loopback = try Loopback(serving: operations, usesDirectIO: usesDirectIO, usesACL: usesACL)
+        let loopback = try Loopback(serving: operations, answersOpen: answersOpen, usesACL: usesACL)
         _ = loopback.initialize()
         return loopback
     }
@@ -95,12 +98,14 @@ public final class Loopback: Sendable {
         return answer
     }
 
-    /// INIT. Offers `flags` in the low word, and all in the high one where they say that there is one; the
-    /// accepted ones are 12 and 32 bytes into the payload.
-    public func initialize(offering flags: InitFlags = .all, minor: UInt32 = 45) -> Answer {
+    /// INIT. Offers `flags` in the low word, and `extended` in the high one where they say that there is one;
+    /// the accepted ones are 12 and 32 bytes into the payload.
+    public func initialize(
+        offering flags: InitFlags = .all, extended: UInt32 = .max, minor: UInt32 = 45
+    ) -> Answer {
         ask(
             .initialize, node: 0,
-            words(7, minor, 128 * 1024, flags.rawValue, flags.contains(.extended) ? .max : 0)
+            words(7, minor, 128 * 1024, flags.rawValue, flags.contains(.extended) ? extended : 0)
                 + [UInt8](repeating: 0, count: 44))
     }
 

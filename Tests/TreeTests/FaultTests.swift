@@ -10,12 +10,12 @@ struct FaultTests {
     /// One operation on a fresh world.
     struct Operation: Sendable, CustomStringConvertible {
         var name: String
-        var kind = StoragePolicy.Kind.auto
-        /// Whether it needs anything that can be refused.
-        var needsRoom = true
+        var place = FaultWorld.Place.memory(.auto)
+        /// Whether it needs anything that can be refused; nil: that is not what it is here for.
+        var needsRoom: Bool? = true
         var run: @Sendable (FaultWorld) throws(Errno) -> Void
 
-        var description: String { "\(name), \(kind.rawValue)" }
+        var description: String { "\(name), \(place)" }
     }
 
     /// A name, lent as the operations take it.
@@ -127,10 +127,17 @@ struct FaultTests {
     private static func changing(
         _ name: String, needsRoom: Bool = true, _ run: @escaping @Sendable (FaultWorld) throws(Errno) -> Void
     ) -> [Operation] {
-        [StoragePolicy.Kind.auto, .randomAccess].map {
-            Operation(name: name, kind: $0, needsRoom: needsRoom, run: run)
+        [FaultWorld.Place.memory(.auto), .memory(.randomAccess)].map {
+            Operation(name: name, place: $0, needsRoom: needsRoom, run: run)
         }
     }
+
+    /// The same on a private tmpfs, where a page that is there holds more than it has.
+    private static let backed =
+        FaultWorld.hasTmpfs
+        ? (making + changes.filter { $0.place == .memory(.auto) }).map {
+            Operation(name: $0.name, place: .tmpfs, needsRoom: nil, run: $0.run)
+        } : []
 
     private static let changes: [Operation] = [
         changing("write of a few bytes") { (world) throws(Errno) in
@@ -196,12 +203,12 @@ struct FaultTests {
     /// Rule: limits.failed
     @Test(
         "a refusal at any step leaves attributes, contents, names and usage",
-        arguments: making + renames + quotas + changes)
+        arguments: making + renames + quotas + changes + backed)
     func refusal(of operation: Operation) throws {
         var strikes = 0
         for step in FaultPlan.Step.allCases {
             for count in 1...200 {
-                let world = try FaultWorld(operation.kind)
+                let world = try FaultWorld(operation.place)
                 let before = (try world.picture(), world.counts)
                 world.faults.arm(step, at: count)
                 var refusal: Errno?
@@ -221,7 +228,8 @@ struct FaultTests {
                 #expect(count < 200, "an operation does not end")
             }
         }
-        #expect((strikes > 0) == operation.needsRoom, "\(operation) was refused \(strikes) times")
+        guard let needsRoom = operation.needsRoom else { return }
+        #expect((strikes > 0) == needsRoom, "\(operation) was refused \(strikes) times")
     }
 
     @Test("a plan strikes once, at the step that it was armed for")

@@ -20,13 +20,40 @@ final class FaultWorld {
         var xattrs: [[UInt8]]
     }
 
-    init(_ kind: StoragePolicy.Kind) throws {
+    /// Where the bytes of files lie.
+    enum Place: Hashable, Sendable, CustomStringConvertible {
+        case memory(StoragePolicy.Kind)
+        case tmpfs
+
+        var description: String {
+            switch self {
+            case .memory(let kind): kind.rawValue
+            case .tmpfs: "backed"
+            }
+        }
+    }
+
+    /// Whether there can be a private tmpfs here; says so, once, where there cannot.
+    static let hasTmpfs: Bool = {
+        do throws(Errno) {
+            _ = try PrivateTmpfs(bytes: 1 << 20)
+            return true
+        } catch {
+            print("SKIPPED: every test on a private tmpfs: \(error)")
+            return false
+        }
+    }()
+
+    init(_ place: Place) throws {
         // Each look at the clock gives another time, so that a time that was touched is seen.
         let ticks = Atomic64()
+        var kind = StoragePolicy.Kind.auto
+        if case .memory(let chosen) = place { kind = chosen }
         var configuration = TreeConfiguration(
             limits: Limits(bytes: 64 << 20), storage: StoragePolicy(kind: kind),
             clock: Clock { Timestamp(seconds: ticks.next(), nanoseconds: 0) })
         configuration.faults = faults
+        if place == .tmpfs { configuration.tmpfs = try PrivateTmpfs(bytes: 64 << 20, descriptors: 8) }
         configuration.usesACL = true
         tree = try Tree(configuration)
         for name in ["crowded", "growing", "empty"] {

@@ -12,13 +12,17 @@ struct ModelTests {
     /// What one run of random operations is made with.
     struct Plan: Sendable, CustomStringConvertible {
         var kind: StoragePolicy.Kind
+        /// On a private tmpfs.
+        var isBacked = false
         var bytes = 1 << 30
         var nodes: Int?
         var seed: UInt64
         /// DMEMFS_MODEL_STEPS asks for more than a quick check needs.
         var steps = unsafe getenv("DMEMFS_MODEL_STEPS").flatMap { unsafe Int(String(cString: $0)) } ?? 1500
 
-        var description: String { "\(kind.rawValue), \(bytes) bytes, \(nodes ?? 0) nodes, seed \(seed)" }
+        var description: String {
+            "\(isBacked ? "backed" : kind.rawValue), \(bytes) bytes, \(nodes ?? 0) nodes, seed \(seed)"
+        }
     }
 
     private static let plans: [Plan] =
@@ -31,11 +35,19 @@ struct ModelTests {
             Plan(kind: .randomAccess, bytes: 60_000, seed: 10),
             Plan(kind: .auto, bytes: 100_000, nodes: 15, seed: 11),
         ]
+        + (FaultWorld.hasTmpfs
+            ? [
+                Plan(kind: .auto, isBacked: true, seed: 12), Plan(kind: .auto, isBacked: true, seed: 13),
+                Plan(kind: .auto, isBacked: true, bytes: 400_000, seed: 14),
+                Plan(kind: .auto, isBacked: true, bytes: 100_000, nodes: 15, seed: 15),
+            ] : [])
 
     @Test("the same random operations give the same results, and leave nothing behind", arguments: plans)
     func agrees(plan: Plan) throws {
         let limits = Limits(bytes: plan.bytes, nodes: plan.nodes)
-        let tree = try Tree(TreeConfiguration(limits: limits, storage: StoragePolicy(kind: plan.kind)))
+        var configuration = TreeConfiguration(limits: limits, storage: StoragePolicy(kind: plan.kind))
+        if plan.isBacked { configuration.tmpfs = try PrivateTmpfs(bytes: plan.bytes, descriptors: 8) }
+        let tree = try Tree(configuration)
         let subject = ModelSubject(
             TreeServer(tree), usage: { tree.usage }, checkInvariants: { tree.checkInvariants() })
         let canary = unsafe getenv("DMEMFS_CANARY") != nil

@@ -41,8 +41,11 @@ struct shim_options {
     const char *_Nonnull kernel_options;
     /// Whether users other than the one who mounts may use the mount.
     bool allows_others;
-    /// Whether opened files bypass the page cache. OPEN is then answered; otherwise it is declined for good.
-    bool direct_io;
+    /// Whether OPEN is answered; otherwise it is declined for good.
+    bool answers_open;
+    /// Whether files may lie behind backing files, which the kernel then uses without us. OPEN is then
+    /// answered.
+    bool passes_through;
     /// Whether the kernel is asked to heed POSIX ACLs. Where it cannot, the session ends with EOPNOTSUPP.
     bool acl;
     /// Whether libfuse prints each request on stderr.
@@ -111,9 +114,39 @@ void *_Nonnull shim_context_of(fuse_req_t _Nonnull request);
 /// Who made the request.
 struct shim_caller shim_caller_of(fuse_req_t _Nonnull request);
 
-/// Answers CREATE, with the open flags that the session's policy demands. Returns 0, or a negative errno when
-/// the kernel did not take the reply.
-int shim_reply_create(fuse_req_t _Nonnull request, const struct fuse_entry_param *_Nonnull entry);
+/// How a file was opened.
+struct shim_opening {
+    /// 1: data bypasses the page cache; 2: what is in the page cache stays good.
+    uint32_t flags;
+    /// The registered backing file that the kernel uses, 0 for none. With flag 1 only mappings use it.
+    int32_t backing;
+    /// What RELEASE will name; of a handle of 0 the Swift side is not told.
+    uint64_t handle;
+};
+
+/// Answers OPEN. Returns 0, or a negative errno when the kernel did not take the reply.
+int shim_reply_open(fuse_req_t _Nonnull request, struct shim_opening opening);
+
+/// Answers CREATE and TMPFILE. Returns 0, or a negative errno when the kernel did not take the reply.
+int shim_reply_create(fuse_req_t _Nonnull request, const struct fuse_entry_param *_Nonnull entry,
+                      struct shim_opening opening);
+
+/// The descriptor of the connection that a request came from; it outlives the request.
+int shim_connection_of(fuse_req_t _Nonnull request);
+
+/// Registers the open file `file` as one that files of this mount may lie behind; the kernel keeps it open.
+/// Returns its number, above 0, or a negative errno.
+int shim_register_backing(int connection, int file);
+
+/// Ends a registration. Files that are open with it go on using it.
+void shim_unregister_backing(int connection, int backing);
+
+/// Whether this process may let a mount of its own use the open file `file` as a backing file: asks the
+/// kernel with a FUSE filesystem that is mounted nowhere.
+///
+/// Returns 0, or an errno: EOPNOTSUPP where the kernel does not offer it, EPERM without CAP_SYS_ADMIN in the
+/// initial user namespace.
+int shim_probe_passthrough(int file);
 
 /// Puts one entry of a directory into `buffer`, with (`plus`) or without attributes and a counted reference.
 ///
@@ -152,8 +185,9 @@ void shim_on_create(void *_Nonnull context, fuse_req_t _Nonnull request, uint64_
                     const char *_Nonnull name, uint32_t mode, int32_t flags);
 
 /// Serves FUSE_TMPFILE, which libfuse before 3.17 does not know: the shim then makes it look like
-/// FUSE_CREATE.
-void shim_on_tmpfile(void *_Nonnull context, fuse_req_t _Nonnull request, uint64_t parent, uint32_t mode);
+/// FUSE_CREATE. `flags` are those of open(2).
+void shim_on_tmpfile(void *_Nonnull context, fuse_req_t _Nonnull request, uint64_t parent, uint32_t mode,
+                     int32_t flags);
 
 /// Serves FUSE_LINK.
 void shim_on_link(void *_Nonnull context, fuse_req_t _Nonnull request, uint64_t node, uint64_t parent,
@@ -203,6 +237,12 @@ void shim_on_removexattr(void *_Nonnull context, fuse_req_t _Nonnull request, ui
                          const char *_Nonnull name);
 
 // Requests about data: Fuse/Callbacks+Data.swift ------------------------------------------------------------
+
+/// Serves FUSE_OPEN, where it is answered at all. `flags` are those of open(2).
+void shim_on_open(void *_Nonnull context, fuse_req_t _Nonnull request, uint64_t node, int32_t flags);
+
+/// Serves FUSE_RELEASE of a handle that stands for something. Nothing is answered.
+void shim_on_release(void *_Nonnull context, fuse_req_t _Nonnull request, uint64_t node, uint64_t handle);
 
 /// Serves FUSE_READ.
 void shim_on_read(void *_Nonnull context, fuse_req_t _Nonnull request, uint64_t node, size_t count,

@@ -34,7 +34,7 @@ package struct HostileRun {
         start = tree.usage
         let user: UInt32 = random.chance(50) ? 0 : 1000
         loopback = try Loopback(
-            serving: TreeServer(tree), usesDirectIO: kind == .sequential,
+            serving: TreeServer(tree), answersOpen: kind == .sequential,
             caller: Caller(user: user, group: user, process: 4242))
         _ = loopback.initialize()
         dice = HostileDice(random)

@@ -5,7 +5,7 @@ import Support
 import Testing
 
 @Suite("The contents of a file")
-struct FileContentsTests {
+struct PagedContentsTests {
     @Test(
         "random operations leave the bytes that an array has, and are charged exactly",
         arguments: [1, 2, 3, 4])
@@ -67,7 +67,7 @@ struct FileContentsTests {
     func holes() throws {
         let file = try StoredFile(StoragePolicy(kind: .randomAccess))
         let (memory, ledger) = (file.memory, file.ledger)
-        var contents = FileContents(StoragePolicy(kind: .randomAccess))
+        var contents = PagedContents(StoragePolicy(kind: .randomAccess))
         var charge = Charge(to: ledger)
         let far = Int.max - 10
         try [9].withRawSpan { (byte) throws(Errno) in

@@ -3,7 +3,7 @@ import Basics
 import Glibc
 
 /// How a file grows: what a range lacks is counted, paid for, taken, and only then put in place.
-extension FileContents {
+extension PagedContents {
     /// What must be taken before a range of bytes is all there.
     private struct Growth {
         var dataPages = 0
@@ -64,7 +64,7 @@ extension FileContents {
         var hasFragment = fragment != 0
         if hasFragment, first <= Int(fragmentPage), Int(fragmentPage) <= last {
             let needed = Int(fragmentPage) == last ? lastBytes : PageArena.pageBytes
-            if needed > FileContents.fragmentBytesLimit {
+            if needed > PagedContents.fragmentBytesLimit {
                 growth.fragmentBecomesPage = true
                 growth.dataPages += 1
                 hasFragment = false
@@ -73,7 +73,7 @@ extension FileContents {
             }
         }
         let isLastNew = entry(of: last, memory) == 0 && !(fragment != 0 && Int(fragmentPage) == last)
-        if isLastNew, !hasFragment, lastBytes <= FileContents.fragmentBytesLimit, last <= Int(UInt32.max),
+        if isLastNew, !hasFragment, lastBytes <= PagedContents.fragmentBytesLimit, last <= Int(UInt32.max),
             last * PageArena.pageBytes >= size
         {
             growth.makesFragment = true
@@ -117,7 +117,7 @@ extension FileContents {
         if growth.fragmentBytes > 0 { fragmentBytes = BlockHeap.capacity(for: growth.fragmentBytes) }
         let rootBytes =
             growth.rootBytes > 0 ? BlockHeap.capacity(for: growth.rootBytes) : memory.capacity(ofBlock: root)
-        return FileContents.cost(
+        return PagedContents.cost(
             pages: Int(pageCount) + growth.dataPages, fragmentBytes: fragmentBytes,
             nodes: Int(nodeCount) + growth.nodePages, rootBytes: rootBytes, isSequential: isSequential,
             memory.policy)

@@ -6,7 +6,7 @@ import Glibc
 /// The root lies in a block that is as large as it must be and is counted in levels by `height`; with height
 /// 0 its entries are the data pages. Nodes below the root are whole pages. Byte offsets reach 2^63, so that a
 /// height of 5 is the highest.
-extension FileContents {
+extension PagedContents {
     private static let fanoutBits = 10
     private static let fanout = 1 << fanoutBits
 
@@ -29,7 +29,7 @@ extension FileContents {
     /// Whether the node of `level` that is number `node` of its level exists. Level 0 nodes hold data pages.
     func hasNode(_ node: Int, level: Int, _ memory: Memory) -> Bool {
         level < Int(height)
-            && descend(to: node << (FileContents.fanoutBits * (level + 1)), level: level + 1, memory) != 0
+            && descend(to: node << (PagedContents.fanoutBits * (level + 1)), level: level + 1, memory) != 0
     }
 
     /// Follows the index towards page `index` and returns the entry of `level`: a data page for 0, else a
@@ -38,14 +38,14 @@ extension FileContents {
         guard root != 0 else { return 0 }
         let entries = unsafe rootEntries(memory)
         var depth = Int(height)
-        let position = index >> (FileContents.fanoutBits * depth)
+        let position = index >> (PagedContents.fanoutBits * depth)
         guard position < entries.count else { return 0 }
         var entry = unsafe entries[position]
         while depth > level {
             guard entry != 0 else { return 0 }
             depth -= 1
-            let position = (index >> (FileContents.fanoutBits * depth)) & (FileContents.fanout - 1)
-            entry = unsafe FileContents.nodeEntries(entry, memory)[position]
+            let position = (index >> (PagedContents.fanoutBits * depth)) & (PagedContents.fanout - 1)
+            entry = unsafe PagedContents.nodeEntries(entry, memory)[position]
         }
         return entry
     }
@@ -70,7 +70,7 @@ extension FileContents {
                     byteCount: oldEntries.count * 4)
                 for _ in (Int(height) + 1)..<max(newHeight, Int(height) + 1) {
                     let parent = newNode(&pages, memory)
-                    unsafe FileContents.nodeEntries(parent, memory)[0] = top
+                    unsafe PagedContents.nodeEntries(parent, memory)[0] = top
                     top = parent
                 }
                 unsafe rootEntries(memory)[0] = top
@@ -92,16 +92,16 @@ extension FileContents {
     mutating func setEntry(of index: Int, to page: UInt32, _ pages: inout PageStash, _ memory: Memory) {
         var entries = unsafe rootEntries(memory)
         var depth = Int(height)
-        var position = index >> (FileContents.fanoutBits * depth)
+        var position = index >> (PagedContents.fanoutBits * depth)
         while depth > 0 {
             var node = unsafe entries[position]
             if node == 0 {
                 node = newNode(&pages, memory)
                 unsafe entries[position] = node
             }
-            unsafe entries = FileContents.nodeEntries(node, memory)
+            unsafe entries = PagedContents.nodeEntries(node, memory)
             depth -= 1
-            position = (index >> (FileContents.fanoutBits * depth)) & (FileContents.fanout - 1)
+            position = (index >> (PagedContents.fanoutBits * depth)) & (PagedContents.fanout - 1)
         }
         unsafe entries[position] = page
     }
@@ -128,7 +128,7 @@ extension FileContents {
         _ range: Range<Int>, of entries: UnsafeMutableBufferPointer<UInt32>, level: Int, base: Int,
         _ freed: inout FreedRun, _ memory: Memory
     ) {
-        let span = 1 << (FileContents.fanoutBits * level)
+        let span = 1 << (PagedContents.fanoutBits * level)
         let first = max(0, range.lowerBound - base) / span
         let behind =
             range.upperBound - base > span * entries.count
@@ -143,7 +143,7 @@ extension FileContents {
                 unsafe entries[position] = 0
                 continue
             }
-            let below = unsafe FileContents.nodeEntries(entry, memory)
+            let below = unsafe PagedContents.nodeEntries(entry, memory)
             unsafe removePages(
                 range, of: below, level: level - 1, base: base + position * span, &freed, memory)
             if unsafe below.allSatisfy({ $0 == 0 }) {
@@ -169,13 +169,13 @@ extension FileContents {
         from index: Int, in entries: UnsafeMutableBufferPointer<UInt32>, level: Int, base: Int,
         _ memory: Memory
     ) -> Int? {
-        let span = 1 << (FileContents.fanoutBits * level)
+        let span = 1 << (PagedContents.fanoutBits * level)
         var position = max(0, index - base) / span
         while position < entries.count {
             let entry = unsafe entries[position]
             if entry != 0 {
                 if level == 0 { return base + position }
-                let below = unsafe FileContents.nodeEntries(entry, memory)
+                let below = unsafe PagedContents.nodeEntries(entry, memory)
                 let start = base + position * span
                 if let found = unsafe firstEntry(
                     from: index, in: below, level: level - 1, base: start, memory)

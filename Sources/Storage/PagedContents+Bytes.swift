@@ -2,7 +2,7 @@ public import Basics
 import Glibc
 
 /// Where bytes are copied in, lent out, erased and looked for.
-extension FileContents {
+extension PagedContents {
     /// The memory of page `index` and how many of its bytes are there; nil for a hole.
     private func memoryOfPage(_ index: Int, _ memory: Memory) -> UnsafeMutableRawBufferPointer? {
         if fragment != 0, Int(fragmentPage) == index {
@@ -64,7 +64,7 @@ extension FileContents {
         _ range: Range<Int>, in memory: Memory, _ body: (borrowing Segments) -> Void
     ) -> ClosedRange<Int>? {
         var holes: ClosedRange<Int>?
-        if !lend(range, upTo: FileContents.fewSegments, &holes, memory, body) {
+        if !lend(range, upTo: PagedContents.fewSegments, &holes, memory, body) {
             // A page may give two segments, its bytes and the zeros behind a fragment.
             let most = range.count / PageArena.pageBytes + 4
             let fits = lend(range, upTo: most, &holes, memory, body)
@@ -100,7 +100,7 @@ extension FileContents {
                 } else {
                     holes = (holes?.lowerBound ?? index)...index
                 }
-                guard unsafe FileContents.append(piece, to: vectors, &used, memory) else { return false }
+                guard unsafe PagedContents.append(piece, to: vectors, &used, memory) else { return false }
                 unsafe offset += piece.iov_len
             }
             let filled = unsafe UnsafeBufferPointer(rebasing: vectors[..<used])
