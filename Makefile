@@ -53,7 +53,7 @@ bound: build ## show that memory stays bounded; QUICK=1 for a scaled form of som
 	$(SWIFT) build $(RELEASE_FLAGS) --product dmemfs-bound
 	.build/release/dmemfs-bound $(if $(QUICK),--quick)
 
-check: ## everything CI runs: format lint, build with import check, the canary, quick bounds, allocations, all tests
+check: ## what CI runs: lint, build with import check, the canary, quick bounds, allocations, all tests
 	@Tests/packages.sh $(BUILD_PACKAGES) $(TEST_PACKAGES)
 	$(MAKE) lint
 	$(SWIFT) build --build-tests --explicit-target-dependency-import-check error

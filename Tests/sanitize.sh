@@ -11,7 +11,8 @@ kind=${1:-}
 case $kind in
 thread)
     flags=""
-    filter='^(TreeTests\.ConcurrencyTests|AccountingTests\.|MountTests\.(StressTests|DyingCallerTests|QuotaTests))'
+    filter='^(TreeTests\.ConcurrencyTests|AccountingTests\.|'
+    filter="${filter}MountTests\\.(StressTests|DyingCallerTests|QuotaTests))"
     sign='ThreadSanitizer: data race'
     ;;
 address)

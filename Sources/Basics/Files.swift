@@ -117,6 +117,12 @@ public enum Files {
         return (FileKind(mode: status.st_mode), status.st_uid)
     }
 
+    /// The inode number of what is at `path`, links not followed; nil where nothing is to be seen.
+    public static func number(of path: String) -> UInt64? {
+        var status = stat()
+        return unsafe lstat(path, &status) == 0 ? UInt64(status.st_ino) : nil
+    }
+
     /// Whether this process may write to `path`, or, of a folder, into it.
     public static func isWritable(_ path: String) -> Bool {
         unsafe access(path, W_OK) == 0

@@ -28,8 +28,8 @@ public enum Daemon {
         if configuration.locksMemory { try lockMemory() }
         let place = try Mountpoint.prepare(configuration)
         // Before there are threads: each has capabilities of its own. What is left suffices to mount and to
-        // unmount. A user has none, and needs the setuid fusermount3 for both. Attached, we may have to end what
-        // the command has left, whoever runs it.
+        // unmount. A user has none, and needs the setuid fusermount3 for both. Attached, we may have to end
+        // what the command has left, whoever runs it.
         if geteuid() == 0, !readiness.isAttached { dropCapabilities(configuration, log) }
         var log = log
         log[metadataKey: DaemonEvent.mountKey] = "\(place.path)"

@@ -5,8 +5,8 @@ import Glibc
 enum Spawn {
     /// Starts `path`, found along PATH where it has no slash, with `arguments`, the first of them its name.
     ///
-    /// The child begins with the signals of `held` held back, and with `passed` as its descriptor `place`. With
-    /// `silently` its output goes nowhere.
+    /// The child begins with the signals of `held` held back, and with `passed` as its descriptor `place`.
+    /// With `silently` its output goes nowhere.
     static func start(
         _ path: String, _ arguments: [String], passing passed: Int32? = nil, as place: Int32 = 3,
         silently: Bool = false, holding held: sigset_t = sigset_t()
