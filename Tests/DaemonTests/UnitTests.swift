@@ -60,10 +60,8 @@ struct UnitTests {
         let words = ["sh", "\(Self.project)/Tests/systemd.sh", Program.path, "\(Self.project)/systemd"]
         let code = Program.spawnAndWait("/bin/sh", words, into: "\(folder)/systemd")
         let said = try Files.text(of: "\(folder)/systemd.out")
-        guard code != 77 else {
-            print("under a real systemd: \(said)", terminator: "")
-            return
-        }
+        if code == 77 || said.contains("not tried") { print("under a real systemd: \(said)", terminator: "") }
+        guard code != 77 else { return }
         let complaint = try Files.text(of: "\(folder)/systemd.err")
         #expect(code == 0, "\(said)\(complaint)")
     }
