@@ -134,8 +134,8 @@ import Synchronization
         return unsafe slot
     }
 
-    /// The address of what an inode's lock guards. To lend `slot.pointee.state` to be changed would count as an
-    /// access to the whole inode, and what is beside the state has no lock, or another.
+    /// The address of what an inode's lock guards. To lend `slot.pointee.state` to be changed would count as
+    /// an access to the whole inode, and what is beside the state has no lock, or another.
     @inline(__always)
     private static func state(in slot: UnsafeMutablePointer<Inode>) -> UnsafeMutablePointer<Inode.State> {
         // The last of the fields ends where the inode does; key paths know no noncopyable types.
