@@ -58,6 +58,7 @@ check: ## everything CI runs: format lint, build with import check, the canary, 
 	$(SWIFT) build --build-tests --explicit-target-dependency-import-check error
 	Tests/canary.sh
 	$(MAKE) bound QUICK=1
+	Tests/ranks.sh .build/debug/dmemfs $(RELEASE_PROGRAM)
 	$(MAKE) allocations
 	$(SWIFT) test --disable-xctest
 
