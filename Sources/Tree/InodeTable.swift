@@ -219,6 +219,18 @@ import Synchronization
         return index < end ? (nil, index) : nil
     }
 
+    /// Ends the charges of all nodes, together with the tree: they hold the ledger. All else that a node has
+    /// lies in memory that goes back as a whole.
+    func endCharges(_ allocation: borrowing Allocation) {
+        for index in 1..<max(1, usable.load(ordering: .relaxed)) {
+            guard allocation.taken.isTaken(index) else { continue }
+            let state = unsafe InodeTable.state(in: base + index)
+            unsafe withUnsafeMutablePointer(to: &state.pointee.charge) { charge in
+                _ = unsafe charge.deinitialize(count: 1)
+            }
+        }
+    }
+
     /// The IDs of all nodes, for checks. The caller holds the namespace's lock.
     func allNodes(_ allocation: borrowing Allocation) -> [NodeID] {
         var nodes: [NodeID] = []
