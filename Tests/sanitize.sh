@@ -15,7 +15,7 @@ thread)
     # which the sanitizer takes most.
     filter='^(TreeTests\.ConcurrencyTests|AccountingTests|MountTests\.(StressTests|DyingCallerTests))'
     filter="$filter|QuotaTests/concurrentFilling"
-    sign='ThreadSanitizer: data race'
+    sign='ThreadSanitizer: .* race'
     ;;
 address)
     flags='-Xcc -fsanitize=undefined -Xcc -fno-sanitize-recover=undefined'
