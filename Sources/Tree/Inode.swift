@@ -38,9 +38,10 @@ struct Inode: ~Copyable {
     struct Directory: ~Copyable {
         var names = NameMap()
         var parent: NodeID
-        /// The next in the row of directories that a quota is still to be counted in (`QuotaChange`); 0 for
-        /// none. A number, as an optional would make every inode larger.
-        var nextID: UInt64 = 0
+        /// The slot of the next in the row of directories that a quota is still to be counted in
+        /// (`QuotaChange`); 0 for none. In four bytes, and the last: in more, or as an optional, it would
+        /// make every inode larger.
+        var nextIndex: UInt32 = 0
     }
 
     /// What differs by kind.
@@ -197,12 +198,11 @@ extension Inode.State {
         }
     }
 
-    /// The next of the row that `Directory.nextID` links.
-    var next: NodeID? {
+    /// The slot of the next of the row that `Directory.nextIndex` links; 0 for none.
+    var nextIndex: UInt32 {
         switch body {
-        case .directory(let directory):
-            return directory.nextID == 0 ? nil : NodeID(rawValue: directory.nextID)
-        default: return nil
+        case .directory(let directory): return directory.nextIndex
+        default: return 0
         }
     }
 
@@ -211,7 +211,7 @@ extension Inode.State {
     }
 
     mutating func setNext(_ next: NodeID?) {
-        changeDirectory { $0.nextID = next?.rawValue ?? 0 }
+        changeDirectory { $0.nextIndex = next?.index ?? 0 }
     }
 
     private mutating func changeDirectory(_ change: (inout Inode.Directory) -> Void) {

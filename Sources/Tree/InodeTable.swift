@@ -198,6 +198,11 @@ import Synchronization
         return left
     }
 
+    /// The node in a slot that is surely taken, since somebody holds it there.
+    func node(at index: UInt32) -> NodeID {
+        unsafe NodeID(index: index, number: base[Int(index)].number)
+    }
+
     /// The node in the first slot from `index` on that has one, and the slot behind it; nil behind the last.
     ///
     /// Looks at `steps` slots or groups of slots at the most, and then returns no node.

@@ -68,7 +68,8 @@ extension Tree {
         of change: QuotaChange, _ allocation: borrowing InodeTable.Allocation
     ) throws(Errno) -> Bool {
         guard let next = change.first else { return false }
-        change.first = try table.withNamesHeld(next, allocation) { (state) throws(Errno) in state.next }
+        let index = try table.withNamesHeld(next, allocation) { (state) throws(Errno) in state.nextIndex }
+        change.first = index == 0 ? nil : table.node(at: index)
         change.reading = next
         change.cookie = 0
         return true
