@@ -58,6 +58,7 @@ check: ## what CI runs: lint, build with import check, the canary, quick bounds,
 	$(SWIFT) build --build-tests --explicit-target-dependency-import-check error
 	Tests/canary.sh
 	$(MAKE) bound QUICK=1
+	Tests/ranks.sh .build/debug/dmemfs $(RELEASE_PROGRAM)
 	$(MAKE) allocations
 	$(SWIFT) test --disable-xctest
 

@@ -40,10 +40,12 @@ void linux_futex_wake_one(const uint32_t *address) {
     syscall(SYS_futex, address, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
+#ifdef DEBUG
 uint32_t *linux_thread_word(void) {
     static _Thread_local uint32_t word;
     return &word;
 }
+#endif
 
 int linux_populate_write(void *address, size_t bytes) {
     return madvise(address, bytes, MADV_POPULATE_WRITE) == 0 ? 0 : errno;

@@ -18,6 +18,9 @@ import Basics
     static let largestClassBytes = 4096
 
     /// What is known of a page of blocks. `freeHead` and `next`, `previous` are 1 too high: 0 is none.
+    ///
+    /// As the class is read without the heap's lock, fields are assigned, and not changed in place (`+=`):
+    /// that would count as an access to the whole.
     struct Page {
         var sizeClass: UInt8 = 0
         /// Blocks in use.
@@ -66,9 +69,12 @@ import Basics
         unsafe arena.address(of: 0) + Int(location)
     }
 
-    /// The capacity of a block in a page of `sizeClass`, or of `largePages` pages for a large one.
-    static func capacity(class sizeClass: UInt8, largePages: UInt32) -> Int {
-        sizeClass == largeClass ? Int(largePages) * PageArena.pageBytes : classes[Int(sizeClass)]
+    /// The capacity of a block in that page, which must be in use. Needs no lock: neither the class nor the
+    /// page count of a large block changes meanwhile, and nothing else is looked at.
+    static func capacity(ofBlockIn page: UnsafePointer<Page>) -> Int {
+        let sizeClass = unsafe page.pointee.sizeClass
+        if sizeClass == largeClass { return unsafe Int(page.pointee.next) * PageArena.pageBytes }
+        return classes[Int(sizeClass)]
     }
 
     mutating func allocate(_ bytes: Int) throws(Errno) -> UInt64 {
@@ -87,9 +93,9 @@ import Basics
             unsafe page.pointee.freeHead = address(start + UInt64(Int(index) * size)).load(as: UInt16.self)
         } else {
             unsafe index = page.pointee.carved
-            unsafe page.pointee.carved += 1
+            unsafe page.pointee.carved = page.pointee.carved + 1
         }
-        unsafe page.pointee.used += 1
+        unsafe page.pointee.used = page.pointee.used + 1
         slackBytes -= BlockHeap.cost(size)
         if unsafe Int(page.pointee.used) == PageArena.pageBytes / size { unlist(number) }
         return start + UInt64(Int(index) * size)
@@ -117,7 +123,7 @@ import Basics
         }
         let size = unsafe BlockHeap.classes[Int(page.pointee.sizeClass)]
         let wasFull = unsafe Int(page.pointee.used) == PageArena.pageBytes / size
-        unsafe page.pointee.used -= 1
+        unsafe page.pointee.used = page.pointee.used - 1
         slackBytes += BlockHeap.cost(size)
         if unsafe page.pointee.used == 0 {
             if !wasFull { unlist(number) }

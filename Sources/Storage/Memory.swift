@@ -67,8 +67,7 @@ import Glibc
     /// How many bytes the block has room for; 0 for none.
     func capacity(ofBlock location: UInt64) -> Int {
         guard location != 0 else { return 0 }
-        let page = unsafe blockPages + Int(location >> 12)
-        return unsafe BlockHeap.capacity(class: page.pointee.sizeClass, largePages: page.pointee.next)
+        return unsafe BlockHeap.capacity(ofBlockIn: blockPages + Int(location >> 12))
     }
 
     /// What a block of that capacity costs; 0 for none.

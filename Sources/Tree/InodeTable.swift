@@ -103,7 +103,12 @@ import Synchronization
         if index >= usable.load(ordering: .relaxed) { usable.store(index + 1, ordering: .releasing) }
         let number = allocation.nextNumber
         allocation.nextNumber += 1
-        unsafe (base + index).initialize(to: Inode(number: number, state: state))
+        let slot = unsafe base + index
+        unsafe slot.initialize(to: Inode(number: number, state: state))
+        let isLast = unsafe withUnsafePointer(to: slot.pointee.state) {
+            unsafe $0 == InodeTable.state(in: slot)
+        }
+        assert(isLast, "the state is not the last field of an inode")
         return NodeID(index: UInt32(index), number: number)
     }
 
@@ -129,6 +134,15 @@ import Synchronization
         return unsafe slot
     }
 
+    /// The address of what an inode's lock guards. To lend `slot.pointee.state` to be changed would count as
+    /// an access to the whole inode, and what is beside the state has no lock, or another.
+    @inline(__always)
+    private static func state(in slot: UnsafeMutablePointer<Inode>) -> UnsafeMutablePointer<Inode.State> {
+        // The last of the fields ends where the inode does; key paths know no noncopyable types.
+        let offset = MemoryLayout<Inode>.size - MemoryLayout<Inode.State>.size
+        return unsafe (UnsafeMutableRawPointer(slot) + offset).assumingMemoryBound(to: Inode.State.self)
+    }
+
     /// Whether the ID names a node.
     func contains(_ node: NodeID) -> Bool {
         do {
@@ -147,7 +161,7 @@ import Synchronization
         let slot = try unsafe slot(node)
         unsafe slot.pointee.lock.lock(as: .inode)
         defer { unsafe slot.pointee.lock.unlock(as: .inode) }
-        return try unsafe body(&slot.pointee.state)
+        return try unsafe body(&InodeTable.state(in: slot).pointee)
     }
 
     /// What stat(2) reports of a node.
@@ -169,7 +183,8 @@ import Synchronization
     /// Raises a node's lookup count by one. The caller holds the namespace's lock.
     func addLookup(_ node: NodeID, _ allocation: borrowing Allocation) throws(Errno) {
         let slot = try unsafe slot(node)
-        unsafe slot.pointee.lookups += 1
+        // Not `+=`, which would count as an access to the whole inode.
+        unsafe slot.pointee.lookups = slot.pointee.lookups + 1
     }
 
     /// Lowers a node's lookup count, not below 0, and returns it. The caller holds the namespace's lock.
@@ -177,8 +192,21 @@ import Synchronization
         -> UInt64
     {
         let slot = try unsafe slot(node)
-        unsafe slot.pointee.lookups -= min(count, slot.pointee.lookups)
-        return unsafe slot.pointee.lookups
+        let left = unsafe slot.pointee.lookups - min(count, slot.pointee.lookups)
+        unsafe slot.pointee.lookups = left
+        return left
+    }
+
+    /// Ends the charges of all nodes, together with the tree: they hold the ledger. All else that a node has
+    /// lies in memory that goes back as a whole.
+    func endCharges(_ allocation: borrowing Allocation) {
+        for index in 1..<max(1, usable.load(ordering: .relaxed)) {
+            guard allocation.taken.isTaken(index) else { continue }
+            let state = unsafe InodeTable.state(in: base + index)
+            unsafe withUnsafeMutablePointer(to: &state.pointee.charge) { charge in
+                _ = unsafe charge.deinitialize(count: 1)
+            }
+        }
     }
 
     /// The IDs of all nodes, for checks. The caller holds the namespace's lock.

@@ -91,6 +91,10 @@ public final class Tree: Sendable {
         namespace = Lock(allocation, as: .namespace)
     }
 
+    deinit {
+        namespace.withLock { allocation in table.endCharges(allocation) }
+    }
+
     /// Addresses cost nothing: four times the limit, so that scattered use always finds a row of free ones.
     ///
     /// Three ranges of that size are reserved. Where the address space is limited they are a share of what

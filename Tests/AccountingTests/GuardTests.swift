@@ -13,18 +13,23 @@ private final class Machine: Sendable {
     let trips = Atomic<Int>(0)
     let isKnown = Atomic<Bool>(true)
     /// Whose use takes from what is available; nil where that stays as it is set.
-    private let user = Lock<QuotaLedger?>(nil)
+    private let user = Lock(User())
+
+    /// Weakly: the ledger holds the guard, and that the machine.
+    private struct User {
+        weak var ledger: QuotaLedger?
+    }
 
     init(available: Int) {
         self.available.store(available, ordering: .relaxed)
     }
 
     func pass(_ milliseconds: Int) { now.wrappingAdd(milliseconds, ordering: .relaxed) }
-    func follow(_ ledger: QuotaLedger) { user.withLock { $0 = ledger } }
+    func follow(_ ledger: QuotaLedger) { user.withLock { $0.ledger = ledger } }
 
     /// What was set, less what the ledger's user has touched, which is not yet what he has reserved.
     private var left: Int {
-        let ledger = user.withLock { $0 }
+        let ledger = user.withLock { $0.ledger }
         let reserved = ledger?.reservedBytes ?? 0
         return available.load(ordering: .relaxed) - ((ledger?.usedBytes ?? 0) - reserved)
     }

@@ -56,8 +56,14 @@ package enum Program {
     /// Stops a child, and returns when all its threads have stopped.
     package static func stop(_ child: Int32) throws {
         try Kernel.call { kill(child, SIGSTOP) }
+        try awaitStop(of: child)
+    }
+
+    /// Returns when a child has stopped. Throws where it has ended instead; it is then reaped.
+    package static func awaitStop(of child: Int32) throws {
         var status: Int32 = 0
         try Kernel.call { unsafe waitpid(child, &status, WUNTRACED) }
+        if status & 0xff != 0x7f { throw Errno.noChildProcess }
     }
 
     package static func temporaryFile() throws -> Int32 {

@@ -20,7 +20,8 @@ void linux_futex_wait(const uint32_t *_Nonnull address, uint32_t expected);
 /// Wakes at most one thread that waits on the word at `address`.
 void linux_futex_wake_one(const uint32_t *_Nonnull address);
 
-/// A word of this thread's own, 0 when the thread starts: debug builds note in it which locks it holds.
+/// A word of this thread's own, 0 when the thread starts: debug builds note in it which locks it holds, and
+/// only they have it.
 uint32_t *_Nonnull linux_thread_word(void);
 
 /// Tells the processor that the caller spins.
