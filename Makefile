@@ -22,10 +22,11 @@ BUILD_PACKAGES := fuse3 libfuse3-dev pkg-config
 TEST_PACKAGES := acl attr gcc git python3-venv rsync sqlite3 tar
 DEB_PACKAGES := debhelper dpkg-dev
 PACKAGING_PACKAGES := fish lintian mandoc zsh
+CONTAINER_PACKAGES := crun podman uidmap
 
 .DEFAULT_GOAL := help
 .PHONY: help build allocations bench bound oom demo check soak tsan asan test fmt lint install uninstall \
-	deb dist packaging clean
+	deb dist packaging container clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -150,6 +151,10 @@ dist: ## make a tarball in .build/packages that runs where neither Swift nor lib
 packaging: deb dist ## show that install, uninstall, deb and dist do what they should; needs root
 	@Tests/packages.sh $(DEB_PACKAGES) $(PACKAGING_PACKAGES)
 	Tests/packaging.sh $(STAGE)/dmemfs_$(VERSION)_*.deb $(STAGE)/$(DIST_NAME).tar.gz
+
+container: build ## the program in Podman containers, root's and a user's; needs root
+	@Tests/packages.sh $(CONTAINER_PACKAGES)
+	Tests/container.sh $(RELEASE_PROGRAM)
 
 clean: ## remove everything that was built
 	rm -rf .build .build-thread .build-address

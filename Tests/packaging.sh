@@ -27,7 +27,8 @@ fail() {
 
 # Everything that belongs to an installation is in the tree $1 with the prefix $2.
 check_tree() {
-    for file in bin/dmemfs lib/systemd/system/dmemfs@.service share/man/man1/dmemfs.1 \
+    for file in bin/dmemfs lib/systemd/system/dmemfs@.service lib/systemd/system/dmemfs.slice \
+        lib/systemd/user/dmemfs@.service share/man/man1/dmemfs.1 \
         share/man/man5/dmemfs.conf.5 share/man/man8/mount.dmemfs.8 share/man/man8/mount.fuse.dmemfs.8 \
         share/bash-completion/completions/dmemfs share/fish/vendor_completions.d/dmemfs.fish; do
         [ -e "$1$2/$file" ] || [ -e "$1$2/$file.gz" ] || fail "$file is missing in $1"
@@ -36,7 +37,10 @@ check_tree() {
         link=$(realpath "$1/usr/sbin/$helper")
         [ "$link" = "$(realpath "$1$2/bin/dmemfs")" ] || fail "$helper leads to $link"
     done
-    grep -q "ExecStart=$2/bin/dmemfs " "$1$2/lib/systemd/system/dmemfs@.service" || fail "the unit's path"
+    for kind in system user; do
+        unit=$1$2/lib/systemd/$kind/dmemfs@.service
+        grep -q "ExecStart=$2/bin/dmemfs " "$unit" || fail "the path in $unit"
+    done
 }
 
 # The program $1 mounts, keeps its limit, runs a command, and leaves nothing.
@@ -71,14 +75,12 @@ debian_package() {
     check_tree "" /usr
     check_program /usr/bin/dmemfs
     # With the installed helper, as fstab has it.
-    if /usr/sbin/mount.dmemfs scratch "$work/mount" -f -o size=8M 2>/dev/null; then
-        echo "scratch $work/mount dmemfs size=8M,nofail 0 0" >"$work/fstab"
-        for _ in 1 2 3; do mount -a -T "$work/fstab"; done
-        [ "$(grep -c " $work/mount " /proc/self/mountinfo)" -eq 1 ] || fail "mount -a did not mount once"
-        umount "$work/mount"
-    else
-        echo "the program does not obey mount(8): the installed helper was not tried"
-    fi
+    echo "scratch $work/mount dmemfs size=8M,nofail 0 0" >"$work/fstab"
+    for _ in 1 2 3; do mount -a -T "$work/fstab"; done
+    [ "$(grep -c " $work/mount " /proc/self/mountinfo)" -eq 1 ] || fail "mount -a did not mount once"
+    mount -o remount,size=16M "$work/mount"
+    df --output=size -k "$work/mount" | grep -q -w 16384 || fail "a remount does not resize"
+    umount "$work/mount"
     dpkg-query -L dmemfs >"$work/files"
     dpkg --purge dmemfs >/dev/null
     while read -r file; do

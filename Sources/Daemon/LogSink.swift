@@ -30,6 +30,9 @@ public final class LogSink: Sendable {
         state = Lock(State(place: isJournal ? .journal : .standardError))
     }
 
+    /// Whether each line goes to the journal.
+    public var isJournal: Bool { state.withLock { $0.place == .journal } }
+
     /// From now on the standard error leads nowhere.
     func leaveTerminal() {
         state.withLock { if $0.place == .standardError { $0.place = .system } }

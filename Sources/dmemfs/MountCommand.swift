@@ -80,8 +80,10 @@ struct MountCommand: ParsableCommand {
     /// - Parameter commandLine: what starts this very mount: the program's name, the verb and the rest.
     func outcome(commandLine: [String]) -> Int32 {
         let sink = LogSink()
+        // The journal is told of the mount as of an event; one line about it is enough there.
+        let isQuiet = quiet || attached || sink.isJournal
         let readiness = Readiness(
-            readyDescriptor: readyFd, isAttached: attached, isQuiet: quiet || attached, sink: sink)
+            readyDescriptor: readyFd, isAttached: attached, isQuiet: isQuiet, sink: sink)
         do {
             let configuration = try Configuration(
                 validating: try request(), asUser: geteuid(), group: getegid())
