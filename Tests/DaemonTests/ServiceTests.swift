@@ -6,8 +6,6 @@ import Testing
 
 @Suite("a daemon as a service", .enabled(if: Program.canMount, "\(Program.mountSkip)"))
 struct ServiceTests {
-    private static let project = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
-
     private func write(_ text: String, to path: String) {
         _ = Program.spawnAndWait(
             "/bin/sh", ["sh", "-c", "printf '%s\n' '\(text)' >'\(path)'"], into: "/dev/null")
@@ -163,14 +161,6 @@ struct ServiceTests {
 
     @Test("in the background it logs to the journal, or to syslog, and says who filled it once a minute")
     func log() throws {
-        let folder = Folder.make()
-        defer { Folder.remove(folder) }
-        let place = "\(folder)/place"
-        try Files.makeFolder(place, mode: 0o755)
-        let words = ["unshare", "-m", "sh", "-x", "\(Self.project)/Tests/log.sh", Program.path, place]
-        let code = Program.spawnAndWait("/usr/bin/unshare", words, into: "\(folder)/script")
-        let said = try Files.text(of: "\(folder)/script.err")
-        #expect(code == 0, "\(said)")
-        #expect(processes(naming: place).isEmpty)
+        try Script.run(Script.apart("log.sh"))
     }
 }
