@@ -159,6 +159,18 @@ struct ServiceTests {
         #expect(mounted.code() == 0 || mounted.code() == 32)
     }
 
+    @Test("umount --force takes away what hangs and nobody uses")
+    func forcedUnused() throws {
+        let mounted = Mounted()
+        #expect(mounted.isReady)
+        kill(mounted.process, SIGSTOP)
+        let forced = Program.run(["umount", "--force", mounted.mountpoint])
+        kill(mounted.process, SIGCONT)
+        #expect(forced.code == 0 && forced.err == "", "\(forced)")
+        #expect(try MountTable.current().top(at: mounted.mountpoint) == nil)
+        #expect(mounted.code() == 0 || mounted.code() == 32)
+    }
+
     @Test("in the background it logs to the journal, or to syslog, and says who filled it once a minute")
     func log() throws {
         try Script.run(Script.apart("log.sh"))
