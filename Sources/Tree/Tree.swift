@@ -163,18 +163,9 @@ public final class Tree: Sendable {
         let freeNodes = usage.maxNodes.map { max(0, $0 - usage.nodes) } ?? unused / (InodeTable.slotCost + 64)
         return FilesystemStatistics(
             blockBytes: 4096, blocks: UInt64(usage.limitBytes / 4096), freeBlocks: UInt64(unused / 4096),
-            availableBlocks: UInt64(largestFileBytes(in: free) / 4096),
+            availableBlocks: UInt64(FileContents.largestBytes(in: free, configuration.storage) / 4096),
             nodes: UInt64(usage.nodes + freeNodes),
             freeNodes: UInt64(freeNodes))
-    }
-
-    /// How long a new file may be so that it fits into `bytes` with its index, its node and its name.
-    private func largestFileBytes(in bytes: Int) -> Int {
-        // For each 64 KiB 16 entries of an index, and a few for the levels above; and of each level a page
-        // that is not full.
-        let indexBytes = max(configuration.storage.chunkOverheadBytes, 72)
-        let left = max(0, bytes - 5 * 4096)
-        return left - left / ((64 << 10) + indexBytes) * indexBytes - min(left, indexBytes)
     }
 
     /// Has the memory guard look where its last look is an interval old, so that what it says is of now.
