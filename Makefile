@@ -84,7 +84,7 @@ lint: ## check the format of the sources
 
 # The helpers are this program under other names. What is installed is listed once, for `uninstall` as well.
 HELPERS := mount.dmemfs mount.fuse.dmemfs
-UNITS := $(notdir $(wildcard systemd/*.service systemd/*.slice systemd/*.target))
+UNITS := $(notdir $(wildcard systemd/*.service systemd/*.slice))
 USER_UNITS := $(notdir $(wildcard systemd/user/*.service))
 MANUALS := Sources/dmemfs/Manual
 INSTALLED = $(BINDIR)/dmemfs $(HELPERS:%=$(HELPERDIR)/%) $(UNITS:%=$(UNITDIR)/%) \

@@ -182,8 +182,7 @@ public enum Files {
     /// Asks the filesystem at `path` past every cache; throws `.socketNotConnected` (ENOTCONN) where its
     /// daemon is dead.
     public static func probeMount(_ path: String) throws(Errno) {
-        let failure = unsafe linux_probe_mount(path)
-        guard failure == 0 else { throw Errno(rawValue: failure) }
+        try Errno.check(unsafe linux_probe_mount(path))
     }
 
     public static func workingFolder() throws(Errno) -> String {

@@ -22,7 +22,4 @@ public struct NodeID: RawRepresentable, Hashable, Sendable {
 
     @inlinable
     public var index: UInt32 { UInt32(truncatingIfNeeded: rawValue) }
-
-    @inlinable
-    public var generation: UInt32 { UInt32(truncatingIfNeeded: rawValue >> 32) }
 }

@@ -32,13 +32,7 @@ extension Caller {
 
     /// nil where the process is not ours to see: in another container, or gone.
     private var filesystemUser: UInt32? {
-        let status: String
-        do throws(Errno) {
-            status = try Files.text(of: "/proc/\(process)/status")
-        } catch {
-            return nil
-        }
-        let line = status.split(separator: "\n").first { $0.hasPrefix("Uid:") }
+        let line = Files.lines(of: "/proc/\(process)/status").first { $0.hasPrefix("Uid:") }
         return line.flatMap { $0.split(separator: "\t").last.flatMap { UInt32($0) } }
     }
 }

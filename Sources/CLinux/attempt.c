@@ -27,13 +27,11 @@ static int enter_namespaces(int with_user) {
     char map[64];
     unsigned user = geteuid();
     unsigned group = getegid();
-    if (unshare(CLONE_NEWNS | (with_user ? CLONE_NEWUSER : 0)) != 0) {
-        return errno;
+    int error = linux_unshare_mounts(with_user);
+    if (error != 0 || !with_user) {
+        return error;
     }
-    if (!with_user) {
-        return 0;
-    }
-    int error = put("/proc/self/setgroups", "deny");
+    error = put("/proc/self/setgroups", "deny");
     if (error != 0) {
         return error;
     }

@@ -130,7 +130,8 @@ struct linux_peer linux_socket_peer(int socket) {
     return (struct linux_peer){.process = credentials.pid, .user = credentials.uid};
 }
 
-int linux_notify(const char *path, const char *message) {
+/// Sends one datagram by a socket of its own, whose type has these flags. `@` begins an abstract name.
+static int send_datagram(const char *path, const void *bytes, size_t count, int flags) {
     struct sockaddr_un address;
     socklen_t length = unix_address(&address, path);
     if (length == 0) {
@@ -139,24 +140,7 @@ int linux_notify(const char *path, const char *message) {
     if (path[0] == '@') {
         address.sun_path[0] = '\0';
     }
-    int datagrams = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (datagrams < 0) {
-        return errno;
-    }
-    ssize_t sent =
-        sendto(datagrams, message, strlen(message), MSG_NOSIGNAL, (struct sockaddr *)&address, length);
-    int error = sent >= 0 ? 0 : errno;
-    close(datagrams);
-    return error;
-}
-
-int linux_send_datagram(const char *path, const void *bytes, size_t count) {
-    struct sockaddr_un address;
-    socklen_t length = unix_address(&address, path);
-    if (length == 0) {
-        return ENAMETOOLONG;
-    }
-    int datagrams = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int datagrams = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | flags, 0);
     if (datagrams < 0) {
         return errno;
     }
@@ -164,6 +148,14 @@ int linux_send_datagram(const char *path, const void *bytes, size_t count) {
     int error = sent >= 0 ? 0 : errno;
     close(datagrams);
     return error;
+}
+
+int linux_notify(const char *path, const char *message) {
+    return send_datagram(path, message, strlen(message), 0);
+}
+
+int linux_send_datagram(const char *path, const void *bytes, size_t count) {
+    return send_datagram(path, bytes, count, SOCK_NONBLOCK);
 }
 
 int linux_drop_capabilities(int keeping_lock) {

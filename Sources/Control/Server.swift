@@ -97,7 +97,7 @@ public final class Server: Sendable {
                 close(other)
                 // The kernel gave us the device number of a mount that has ended: its daemon is about to.
                 guard Files.monotonicMilliseconds() < deadline else { throw .addressInUse }
-                _ = poll(nil, 0, 20)
+                Thread.pause(microseconds: 20_000)
             } else if other != -ENOENT {
                 throw Errno(rawValue: -other)
             }
@@ -209,9 +209,9 @@ public final class Server: Sendable {
             switch (request.method, request.path) {
             case ("GET", "/v1/status"): return Wire.answer("200 OK", try JSON.encode(answerStatus()))
             case ("PUT", "/v1/limits"):
-                guard request.body != nil else { return Wire.refusal("413 Content Too Large") }
+                guard let body = request.body else { return Wire.refusal("413 Content Too Large") }
                 return try answer(to: peer) { () throws(ControlRefusal) in
-                    try changeLimits(try Self.limitsRequest(in: request.body ?? []))
+                    try changeLimits(try Self.limitsRequest(in: body))
                 }
             case ("PUT", "/v1/reload"): return try answer(to: peer, reload)
             default: return Self.answer(toOther: request)

@@ -172,6 +172,8 @@ public struct Configuration: Sendable {
             ("huge", hugePages == other.hugePages), ("mode", rootMode == other.rootMode),
             ("uid", rootOwner == other.rootOwner), ("gid", rootGroup == other.rootGroup),
             ("fsname", name == other.name), ("flags", kernelOptions == other.kernelOptions),
+            ("nosymfollow", followsSymlinks == other.followsSymlinks), ("acl", usesACL == other.usesACL),
+            ("allow_other", allowsOthers == other.allowsOthers),
             ("node_limit_errno", limits.nodeLimitErrno == other.limits.nodeLimitErrno),
             ("memory_guard", memoryGuard == other.memoryGuard), ("mlock", locksMemory == other.locksMemory),
             ("stop_timeout", stopTimeoutMilliseconds == other.stopTimeoutMilliseconds),

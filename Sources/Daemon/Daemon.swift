@@ -322,7 +322,7 @@ final class RunningMount: Sendable {
 
     /// Without its capabilities the daemon sees few of those who use the mount; the client sees them all.
     private var holders: String {
-        Holders.of(path).isEmpty ? "'dmemfs umount \(path)' says by whom" : Holders.summary(of: path)
+        Holders.summary(of: path, otherwise: "'dmemfs umount \(path)' says by whom")
     }
 
     /// Tries to take our own mount away, and no other that may lie over it. Returns whether it is gone.

@@ -1,7 +1,7 @@
 import Logging
 
 /// What the log tells apart for programs: each has a message ID in the journal, which never changes.
-public enum DaemonEvent: String, Sendable, CaseIterable {
+public enum DaemonEvent: String, Sendable {
     case mounted, unmounted
     /// Requests are refused for want of room.
     case full

@@ -24,7 +24,7 @@ struct Draft {
     private(set) var warnings: [String] = []
     private(set) var followsSymlinks = true
     private(set) var locksMemory = false
-    private var size = SizeArgument.percent(thousandths: 25_000)
+    private(set) var size = SizeArgument.percent(thousandths: 25_000)
     private var flags = Set(["nosuid", "nodev"])
     private let isRoot: Bool
     private let ignoresUnknown: Bool
@@ -110,8 +110,7 @@ struct Draft {
             fault("\(setting.spelling) needs a value: the label")
             return
         }
-        let escaped = value.replacing("\\", with: "\\\\").replacing(",", with: "\\,")
-        flags.insert("\(setting.name)=\(escaped)")
+        flags.insert("\(setting.name)=\(OptionList.escaped(value))")
     }
 
     /// Settings that are a bare word. Returns whether `setting` was one.

@@ -58,11 +58,11 @@ public struct FuseCheck: Sendable, Encodable {
     /// Looks. Only while this process has one thread.
     public init() {
         let process = ProcessPrivileges()
-        guard checkDevice(process) else { return }
+        guard checkDevice() else { return }
         ways.direct = checkDirect(process)
         ways.fusermount3 = checkHelper(process)
-        ways.userNamespace = checkUserNamespace(process)
-        checkSharing(process)
+        ways.userNamespace = checkUserNamespace()
+        checkSharing()
         checkEngines(process)
         checkMountHelper()
     }
@@ -73,11 +73,10 @@ public struct FuseCheck: Sendable, Encodable {
 
     // MARK: The device
 
-    private mutating func checkDevice(_ process: ProcessPrivileges) -> Bool {
+    private mutating func checkDevice() -> Bool {
         let path = FuseDevice.path
         do throws(Errno) {
-            guard try Files.isDevice(path, major: 10, minor: 229) else { throw .noSuchAddressOrDevice }
-            try Files.checkOpens(path)
+            try FuseDevice.probe()
             note("device", .good, "\(path) opens")
             return true
         } catch {
@@ -174,7 +173,7 @@ public struct FuseCheck: Sendable, Encodable {
         return geteuid() != 0
     }
 
-    private mutating func checkUserNamespace(_ process: ProcessPrivileges) -> Bool {
+    private mutating func checkUserNamespace() -> Bool {
         let attempt = linux_try_fuse_mount(1)
         guard attempt.error != 0 else {
             note("user_namespaces", .good, "a user namespace mounts FUSE, for 'dmemfs run'")
@@ -202,7 +201,7 @@ public struct FuseCheck: Sendable, Encodable {
         return false
     }
 
-    private mutating func checkSharing(_ process: ProcessPrivileges) {
+    private mutating func checkSharing() {
         guard !FuseDevice.allowsSharing() else {
             return note("user_allow_other", .good, "users may mount with allow_other")
         }

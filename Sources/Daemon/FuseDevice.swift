@@ -5,11 +5,20 @@ import Glibc
 public enum FuseDevice {
     static let path = "/dev/fuse"
 
+    /// Opens the device; throws `.noSuchAddressOrDevice` where something else lies in its place.
+    static func probe() throws(Errno) {
+        guard try isDevice(path) else { throw .noSuchAddressOrDevice }
+        try Files.checkOpens(path)
+    }
+
+    private static func isDevice(_ path: String) throws(Errno) -> Bool {
+        try Files.isDevice(path, major: 10, minor: 229)
+    }
+
     /// Throws why FUSE cannot be used here, with the remedy.
     public static func check() throws(Failure) {
         do throws(Errno) {
-            guard try Files.isDevice(path, major: 10, minor: 229) else { throw .noSuchAddressOrDevice }
-            try Files.checkOpens(path)
+            try probe()
         } catch {
             let remedy =
                 switch error {
@@ -33,9 +42,7 @@ public enum FuseDevice {
     /// Throws where `descriptor` is no FUSE device's, by the name that was given for it.
     static func check(_ descriptor: Int32, named name: String) throws(Failure) {
         do throws(Errno) {
-            guard try Files.isDevice("/proc/self/fd/\(descriptor)", major: 10, minor: 229) else {
-                throw .noSuchAddressOrDevice
-            }
+            guard try isDevice("/proc/self/fd/\(descriptor)") else { throw .noSuchAddressOrDevice }
         } catch {
             throw Failure(
                 .mountFailed, "\(name) is not a descriptor of \(path): who mounts opens that and hands it on")
@@ -46,13 +53,8 @@ public enum FuseDevice {
     /// where the kernel does not tell (before 6.19 or so).
     static func connection(of descriptor: Int32) -> Int? {
         let key = "fuse_connection:"
-        do throws(Errno) {
-            let lines = try Files.text(of: "/proc/self/fdinfo/\(descriptor)").split(separator: "\n")
-            guard let line = lines.first(where: { $0.hasPrefix(key) }) else { return nil }
-            return Int(line.dropFirst(key.count).drop { $0 == " " || $0 == "\t" })
-        } catch {
-            return nil
-        }
+        let line = Files.lines(of: "/proc/self/fdinfo/\(descriptor)").first { $0.hasPrefix(key) }
+        return line.flatMap { Int($0.dropFirst(key.count).drop { $0 == " " || $0 == "\t" }) }
     }
 }
 

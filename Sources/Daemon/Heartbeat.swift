@@ -40,7 +40,7 @@ final class Heartbeat: Sendable {
         while true {
             ProcessWatch.pause(milliseconds: interval)
             let status = status
-            if status != told { readiness.tell("STATUS=\(status)") }
+            if status != told { readiness.tellManager("STATUS=\(status)") }
             told = status
             guard let watchdog, Files.monotonicMilliseconds() - lastAlive >= watchdog - interval / 2 else {
                 continue
@@ -52,7 +52,7 @@ final class Heartbeat: Sendable {
             before = now
             // Where the root's lock is held for ever, so is this thread, and nobody hears of it again.
             if !isStuck, answers {
-                readiness.tell("WATCHDOG=1")
+                readiness.tellManager("WATCHDOG=1")
             } else if !wasStuck {
                 log.log(.error, .stuck, "every worker has been at one request for \(watchdog) ms")
             }

@@ -27,10 +27,12 @@ public enum Holders {
         }
     }
 
-    /// `held by 12 (tail: open file), 14 (bash: working directory)`, or that nobody can be seen.
-    public static func summary(of path: String) -> String {
+    /// `held by 12 (tail: open file), 14 (bash: working directory)`, or `otherwise` where nobody can be seen.
+    public static func summary(
+        of path: String, otherwise: String = "held by a process that this user cannot see"
+    ) -> String {
         let holders = of(path)
-        guard !holders.isEmpty else { return "held by a process that this user cannot see" }
+        guard !holders.isEmpty else { return otherwise }
         let shown = holders.prefix(8).map(\.description).joined(separator: ", ")
         return "held by \(shown)\(holders.count > 8 ? " and \(holders.count - 8) more" : "")"
     }

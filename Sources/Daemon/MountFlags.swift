@@ -49,7 +49,6 @@ struct MountFlags: Hashable, Sendable {
 
     /// Gives the mount at `path` these flags, and no others.
     func set(on path: String) throws(Errno) {
-        let failure = unsafe linux_remount(path, bits)
-        guard failure == 0 else { throw Errno(rawValue: failure) }
+        try Errno.check(unsafe linux_remount(path, bits))
     }
 }

@@ -85,6 +85,11 @@ public enum OptionList {
         "memory_guard_headroom", "keep_free",
     ]
 
+    /// `text` as it stands in a list: a backslash takes the meaning from a comma, and from a backslash.
+    public static func escaped(_ text: String) -> String {
+        text.replacing("\\", with: "\\\\").replacing(",", with: "\\,")
+    }
+
     /// The known word that `name` was probably meant to be.
     static func nearest(to name: String) -> String? {
         let candidates = (known.union(accepted)).sorted().map { ($0, distance($0, name)) }

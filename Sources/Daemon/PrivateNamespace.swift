@@ -17,7 +17,7 @@ enum PrivateNamespace {
                 try map("uid_map", user)
                 // The kernel demands it before a user may map his group: without it, leaving a group could
                 // open files that the group is kept from.
-                try write("deny", to: "/proc/self/setgroups")
+                try Files.overwrite("/proc/self/setgroups", with: "deny")
                 try map("gid_map", group)
             } catch {
                 throw Failure(.mountFailed, "cannot keep the user's own number: \(Wording.of(error))")
@@ -31,14 +31,7 @@ enum PrivateNamespace {
     }
 
     private static func map(_ file: String, _ number: UInt32) throws(Errno) {
-        try write("\(number) \(number) 1", to: "/proc/self/\(file)")
-    }
-
-    private static func write(_ text: String, to path: String) throws(Errno) {
-        let descriptor = unsafe open(path, O_WRONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw Errno(rawValue: errno) }
-        defer { close(descriptor) }
-        try Files.write(Array(text.utf8), to: descriptor)
+        try Files.overwrite("/proc/self/\(file)", with: "\(number) \(number) 1")
     }
 }
 

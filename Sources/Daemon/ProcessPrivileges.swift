@@ -1,5 +1,4 @@
 import Basics
-import CLinux
 import Glibc
 
 /// What this process may do, as /proc tells it.

@@ -17,7 +17,7 @@ public struct Readiness: Sendable {
 
     /// - Parameter isAttached: the descriptor is a socket on which who started us stays.
     public init(
-        readyDescriptor: Int32?, isAttached: Bool = false, isQuiet: Bool = false, sink: LogSink = LogSink()
+        readyDescriptor: Int32?, isAttached: Bool, isQuiet: Bool, sink: LogSink
     ) {
         self.isAttached = isAttached && readyDescriptor != nil
         pipe = readyDescriptor
@@ -80,9 +80,6 @@ public struct Readiness: Sendable {
     /// Whether a service manager listens.
     var hasManager: Bool { manager != nil }
 
-    /// Tells the service manager, in sd_notify(3)'s words.
-    func tell(_ message: String) { tellManager(message) }
-
     /// Tells that the configuration is read anew; `ready` follows by another `reloaded`.
     func reloading() {
         var now = timespec()
@@ -116,8 +113,9 @@ public struct Readiness: Sendable {
         close(nowhere)
     }
 
-    /// A manager that does not listen is its own trouble; the mount works without it.
-    private func tellManager(_ message: String) {
+    /// Tells the service manager, in sd_notify(3)'s words. One that does not listen is its own trouble; the
+    /// mount works without it.
+    func tellManager(_ message: String) {
         guard let manager else { return }
         let failure = unsafe linux_notify(manager, message)
         if failure != 0 {

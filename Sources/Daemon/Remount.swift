@@ -25,7 +25,9 @@ public struct Remount: Sendable {
             draft.apply(setting)
             switch setting.name {
             case "size": limits.size = setting.value
-            case "nr_blocks": limits.size = Self.bytes(ofPages: setting.value)
+            case "nr_blocks":
+                // In pages, which the control socket does not know. What is no number is a fault by now.
+                if case .bytes(let count) = draft.size { limits.size = "\(count.bytes)" }
             case "nr_inodes", "max_nodes": limits.maxNodes = setting.value
             default: words.append(setting.name)
             }
@@ -34,16 +36,6 @@ public struct Remount: Sendable {
         self.limits = limits
         self.words = words
         warnings = draft.warnings
-    }
-
-    /// nil where it is no number, which is a fault elsewhere.
-    private static func bytes(ofPages text: String?) -> String? {
-        do throws(QuantityError) {
-            guard case .bytes(let count) = try TmpfsWord.size("nr_blocks")(text ?? "") else { return nil }
-            return "\(count.bytes)"
-        } catch {
-            return nil
-        }
     }
 
     /// Changes `mount`, all or nothing. Returns what the daemon warns of.

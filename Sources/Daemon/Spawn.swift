@@ -31,8 +31,7 @@ enum Spawn {
         var texts: [UnsafeMutablePointer<CChar>?] = unsafe arguments.map { unsafe strdup($0) } + [nil]
         defer { for index in unsafe texts.indices { unsafe free(texts[index]) } }
         var child = pid_t()
-        let failure = unsafe posix_spawnp(&child, path, &actions, &attributes, &texts, environ)
-        guard failure == 0 else { throw Errno(rawValue: failure) }
+        try Errno.check(unsafe posix_spawnp(&child, path, &actions, &attributes, &texts, environ))
         return child
     }
 

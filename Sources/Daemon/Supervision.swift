@@ -1,5 +1,4 @@
 import Basics
-import CLinux
 import Glibc
 
 /// The command of `dmemfs run` as its caller sees it through this process: signals go on to it, this process

@@ -36,16 +36,19 @@ public enum Unmounting {
     }
 
     /// Ends the connection of `mount` at once: every request that waits, and every later one, fails with
-    /// ENOTCONN. The mount itself stays.
-    public static func abort(_ mount: MountEntry) throws(Errno) {
+    /// ENOTCONN. Returns whether the mount is gone as well; else it stays.
+    public static func abort(_ mount: MountEntry) throws(Errno) -> Bool {
         do throws(Errno) {
             try Files.overwrite("/sys/fs/fuse/connections/\(mount.deviceMinor)/abort", with: "1")
+            return false
         } catch {
-            // Without fusectl the kernel still does it for root.
+            // Without fusectl the kernel still does it for root, and unmounts what nobody uses.
             do throws(Errno) {
                 try Files.unmount(mount.mountpoint, flags: Int32(MNT_FORCE))
+                return true
             } catch {
                 guard error == .resourceBusy else { throw error }
+                return false
             }
         }
     }

@@ -66,7 +66,9 @@ struct ForgetPatience: ~Copyable, Sendable {
     /// Waits a little for what has just been removed, so that figures that are asked for now tell of it.
     /// Where nothing ends, since the nodes without a name are open, that is a millisecond or two.
     func settle() {
-        guard waitersLimit > 0 else { return }
+        let mayWait = waiters.wrappingAdd(1, ordering: .relaxed).newValue <= waitersLimit
+        defer { waiters.wrappingSubtract(1, ordering: .relaxed) }
+        guard mayWait else { return }
         var ended = tree.endedNodes
         var pauses = ForgetPatience.pauses
         var idlePauses = 0

@@ -24,14 +24,11 @@ struct CachedHoles {
         last = min(last, UInt32(clamping: page - 1))
     }
 
-    func contains(_ page: Int) -> Bool {
-        let page = UInt32(clamping: page)
-        return first <= page && page <= last
-    }
-
-    /// The first page behind the covered ones, of which `page` is one; `Int.max` where they have no end.
+    /// The first page behind the covered ones; nil where `page` is none of them, `Int.max` where they have no
+    /// end.
     func end(behind page: Int) -> Int? {
-        guard contains(page) else { return nil }
+        let page = UInt32(clamping: page)
+        guard first <= page, page <= last else { return nil }
         return last == .max ? .max : Int(last) + 1
     }
 

@@ -47,6 +47,15 @@ public enum FileContents: ~Copyable {
         }
     }
 
+    /// How long a new file may be, in bytes, so that it fits into `bytes` with its index, its node and its
+    /// name.
+    public static func largestBytes(in bytes: Int, in memory: Memory) -> Int {
+        // A node and its name take well under a page.
+        memory.tmpfs == nil
+            ? PagedContents.largestBytes(in: bytes, memory.policy)
+            : max(0, bytes - PrivateTmpfs.fileCost - PageArena.pageBytes)
+    }
+
     /// Whether the kernel may change the bytes by itself, so that `observe` tells what it did.
     @inline(__always)
     public var isSelfChanging: Bool {

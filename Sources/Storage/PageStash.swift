@@ -12,8 +12,6 @@ struct PageStash: ~Copyable {
     private var upcoming: PageRun?
     /// The first page of the run that was added last.
     private var last: UInt32 = 0
-    /// Runs behind the current one that only its first page tells of.
-    private var chained = 0
     private(set) var count = 0
 
     init(of memory: Memory) {
@@ -28,7 +26,6 @@ struct PageStash: ~Copyable {
             unsafe note.storeBytes(of: run.count, as: Int.self)
             unsafe note.storeBytes(of: run.first, toByteOffset: 8, as: UInt32.self)
             unsafe note.storeBytes(of: run.isDirty ? 1 : 0, toByteOffset: 12, as: UInt32.self)
-            chained += 1
         }
         last = run.first
         count += run.count
@@ -49,38 +46,39 @@ struct PageStash: ~Copyable {
     /// Takes what the first page of the current run tells, before that page is somebody's. Fresh pages read
     /// as zeros again afterwards.
     private mutating func readNote() {
-        guard chained > 0, upcoming == nil else { return }
+        guard upcoming == nil, count > current.count else { return }
+        upcoming = PageStash.run(behind: current, memory)
         let note = unsafe memory.address(ofPage: current.first)
-        upcoming = unsafe PageRun(
-            first: note.load(fromByteOffset: 8, as: UInt32.self), count: note.load(as: Int.self),
-            isDirty: note.load(fromByteOffset: 12, as: UInt32.self) != 0)
         unsafe note.storeBytes(of: 0, as: UInt64.self)
         unsafe note.storeBytes(of: 0, toByteOffset: 8, as: UInt64.self)
+    }
+
+    /// What the first page of a run tells of the next.
+    private static func run(behind run: PageRun, _ memory: Memory) -> PageRun {
+        let note = unsafe memory.address(ofPage: run.first)
+        return unsafe PageRun(
+            first: note.load(fromByteOffset: 8, as: UInt32.self), count: note.load(as: Int.self),
+            isDirty: note.load(fromByteOffset: 12, as: UInt32.self) != 0)
     }
 
     private mutating func advance() {
         guard let run = upcoming else { return }
         current = run
         upcoming = nil
-        chained -= 1
     }
 
     deinit {
         var run = current
         var following = upcoming
-        var left = chained
-        while run.count > 0 {
-            if left > 0, following == nil {
-                let note = unsafe memory.address(ofPage: run.first)
-                following = unsafe PageRun(
-                    first: note.load(fromByteOffset: 8, as: UInt32.self), count: note.load(as: Int.self),
-                    isDirty: true)
-            }
+        var left = count
+        while left > 0 {
+            left -= run.count
+            // Before the page is given back.
+            let next = left > 0 ? following ?? PageStash.run(behind: run, memory) : nil
             memory.freePages(run.first, count: run.count)
-            guard let next = following else { break }
+            guard let next else { break }
             run = next
             following = nil
-            left -= 1
         }
     }
 }

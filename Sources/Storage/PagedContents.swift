@@ -70,6 +70,17 @@ public struct PagedContents: ~Copyable {
         return Cost(data: data, metadata: index + fragmentLoss)
     }
 
+    /// How long a new file may be, in bytes, so that it fits into `bytes` with its index, its node and its
+    /// name.
+    static func largestBytes(in bytes: Int, _ policy: StoragePolicy) -> Int {
+        // For each chunk the entries of an index, and a few for the levels above; and of each level a page
+        // that is not full.
+        let entries = chunkBytes / PageArena.pageBytes + 2
+        let indexBytes = max(policy.chunkOverheadBytes, entries * 4)
+        let left = max(0, bytes - 5 * PageArena.pageBytes)
+        return left - left / (chunkBytes + indexBytes) * indexBytes - min(left, indexBytes)
+    }
+
     /// Whether an operation that a sequential file cannot do is permitted by promotion.
     ///
     /// Throws `.notSupportedOnSocket` (EOPNOTSUPP) where the storage kind or the promotion limit forbids it.

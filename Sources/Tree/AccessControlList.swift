@@ -105,10 +105,5 @@ struct AccessControlList: Equatable {
     }
 
     /// What the mode that a node is made with does to the ACL that it inherits.
-    mutating func restrict(to mode: UInt32) {
-        for index in entries.indices {
-            guard let shift = shift(of: entries[index].tag) else { continue }
-            entries[index].permissions &= mode >> shift & 7
-        }
-    }
+    mutating func restrict(to mode: UInt32) { take(mode: self.mode & mode) }
 }

@@ -28,17 +28,7 @@ extension Tree {
         let freeNodes = ledger.freeNodes == .max ? left / (InodeTable.slotCost + 64) : ledger.freeNodes
         return FilesystemStatistics(
             blockBytes: 4096, blocks: UInt64(limit / 4096), freeBlocks: UInt64(unused / 4096),
-            availableBlocks: UInt64(largestFileBytes(in: free) / 4096), nodes: UInt64(nodes + freeNodes),
-            freeNodes: UInt64(freeNodes))
-    }
-
-    /// How long a new file may be so that it fits into `bytes` with its index, its node and its name.
-    private func largestFileBytes(in bytes: Int) -> Int {
-        if memory.tmpfs != nil { return max(0, bytes - PrivateTmpfs.fileCost - InodeTable.slotCost - 64) }
-        // For each 64 KiB 16 entries of an index, and a few for the levels above; and of each level a page
-        // that is not full.
-        let indexBytes = max(configuration.storage.chunkOverheadBytes, 72)
-        let left = max(0, bytes - 5 * 4096)
-        return left - left / ((64 << 10) + indexBytes) * indexBytes - min(left, indexBytes)
+            availableBlocks: UInt64(FileContents.largestBytes(in: free, in: memory) / 4096),
+            nodes: UInt64(nodes + freeNodes), freeNodes: UInt64(freeNodes))
     }
 }

@@ -52,15 +52,9 @@ struct Growth: ParsableCommand {
             let population = try Population(files: size, folderCount: folders(size), in: tree)
             // A directory must stay the size that the row names: fewer new names go into a small one.
             let count = min(count, max(size, 1000))
-            var costs: [Operation: [Cost]] = [:]
-            // The first round makes what is kept for the others.
-            for round in 0...rounds {
-                var run = OperationRun(BareTree(tree), population, count: count, seed: UInt64(round))
-                try run.run(large: false)
-                guard round > 0 else { continue }
-                for (operation, cost) in run.costs { costs[operation, default: []].append(cost) }
-            }
-            let summaries = Self.shown.compactMap { costs[$0]?.summary }
+            let costs = try costs(
+                of: BareTree(tree), population, count: count, rounds: rounds, large: false)
+            let summaries = Self.shown.compactMap { costs[$0] }
             let times = summaries.map { decimal($0.nanoseconds, places: 0) }
             let allocations = summaries.map(\.allocations).max() ?? 0
             table.add(["\(size)"] + times + [decimal(allocations, places: 3)])

@@ -37,7 +37,7 @@ struct GuardCost: ParsableCommand {
         let kinds = [("fresh pages", 8 << 20), ("kept pages", writes * Self.pageBytes * 2)]
         var isGood = true
         for (name, keptBytes) in kinds {
-            var times: [[Int]] = [[], []]
+            var times: [[Double]] = [[], []]
             for round in 0..<rounds {
                 // New trees each round: where their memory happens to lie is worth more than the guard.
                 let modes: [MemoryGuard.Mode] = round % 2 == 0 ? [.none, .perWrite] : [.perWrite, .none]
@@ -45,24 +45,17 @@ struct GuardCost: ParsableCommand {
                 // Once to warm up.
                 _ = try time(trees)
                 let nanoseconds = try time(trees)
-                for index in 0...1 { times[(index + round) % 2].append(nanoseconds[index]) }
+                for index in 0...1 { times[(index + round) % 2].append(Double(nanoseconds[index])) }
             }
-            let (without, with) = (Self.median(times[0]), Self.median(times[1]))
-            let percent = without * 1000 / max(1, with)
-            isGood = isGood && percent >= atLeast * 10
+            let (without, with) = (medianOf(times[0]), medianOf(times[1]))
+            let ratio = without / max(1, with)
+            isGood = isGood && ratio * 100 >= Double(atLeast)
             print(
-                "4 KiB writes, \(name): none \(without) ns, per_write \(with) ns, "
-                    + "ratio \(percent / 1000).\(Self.digits(percent % 1000)) (median of \(rounds) rounds)")
+                "4 KiB writes, \(name): none \(decimal(without, places: 0)) ns, "
+                    + "per_write \(decimal(with, places: 0)) ns, ratio \(decimal(ratio, places: 3)) "
+                    + "(median of \(rounds) rounds)")
         }
         if !isGood { throw ExitCode.failure }
-    }
-
-    private static func digits(_ thousandths: Int) -> String {
-        String(String(thousandths + 1000).dropFirst())
-    }
-
-    private static func median(_ values: [Int]) -> Int {
-        values.sorted()[values.count / 2]
     }
 
     private func tree(keeping bytes: Int, mode: MemoryGuard.Mode) throws(Errno) -> Tree {

@@ -34,9 +34,23 @@ extension [Cost] {
     }
 }
 
+/// The costs of the operations over some rounds, on average over `count` of each.
+func costs(
+    of subject: some Subject, _ population: Population, count: Int, rounds: Int, large: Bool
+) throws -> [Operation: Cost] {
+    var all: [Operation: [Cost]] = [:]
+    // The first round makes what is kept for the others.
+    for round in 0...rounds {
+        var run = OperationRun(subject, population, count: count, seed: UInt64(round))
+        try run.run(large: large)
+        if round > 0 { for (operation, cost) in run.costs { all[operation, default: []].append(cost) } }
+    }
+    return all.mapValues(\.summary)
+}
+
 /// Does each operation `count` times on a subject whose tree holds `population`, in random places of it.
 struct OperationRun<Asked: Subject> {
-    private var subject: Asked
+    private let subject: Asked
     private let population: Population
     private let count: Int
     /// Files of the population, chosen at random.

@@ -48,8 +48,9 @@ struct Operations: ParsableCommand {
     func run() throws {
         let tree = try Tree(TreeConfiguration(limits: Limits(bytes: 4 << 30)))
         let population = try Population(files: Self.files, folderCount: Self.folders, in: tree)
-        let bare = try costs(BareTree(tree), population)
-        let libfuse = try costs(try LoopbackSubject(tree), population)
+        let bare = try costs(of: BareTree(tree), population, count: count, rounds: rounds, large: true)
+        let loopback = try LoopbackSubject(tree)
+        let libfuse = try costs(of: loopback, population, count: count, rounds: rounds, large: true)
         var table = Table([
             "operation", "tree, ns", "a second", "allocations", "libfuse, ns", "a second", "allocations",
         ])
@@ -62,17 +63,6 @@ struct Operations: ParsableCommand {
             Self.faults(bare, "on the tree", \.tree) + Self.faults(libfuse, "through libfuse", \.libfuse)
         for fault in faults { print(fault) }
         if check, !faults.isEmpty { throw ExitCode.failure }
-    }
-
-    private func costs(_ subject: some Subject, _ population: Population) throws -> [Operation: Cost] {
-        var all: [Operation: [Cost]] = [:]
-        // The first round makes what is kept for the others.
-        for round in 0...rounds {
-            var run = OperationRun(subject, population, count: count, seed: UInt64(round))
-            try run.run(large: true)
-            if round > 0 { for (operation, cost) in run.costs { all[operation, default: []].append(cost) } }
-        }
-        return all.mapValues(\.summary)
     }
 
     private static func faults(

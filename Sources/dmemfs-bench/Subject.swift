@@ -6,16 +6,16 @@ import Tree
 /// Names are bytes that the caller owns; what is written and read lies in a buffer of the subject's own, so
 /// that nothing needs memory but what is measured.
 protocol Subject {
-    mutating func lookup(_ name: RawSpan, in folder: NodeID) throws(Errno) -> NodeID
-    mutating func forget(_ node: NodeID)
-    mutating func attributes(of node: NodeID) throws(Errno)
+    func lookup(_ name: RawSpan, in folder: NodeID) throws(Errno) -> NodeID
+    func forget(_ node: NodeID)
+    func attributes(of node: NodeID) throws(Errno)
     /// Makes a file and leaves it looked up once.
-    mutating func create(_ name: RawSpan, in folder: NodeID) throws(Errno) -> NodeID
+    func create(_ name: RawSpan, in folder: NodeID) throws(Errno) -> NodeID
     /// Writes `count` bytes, at most `largestPieceBytes`.
-    mutating func write(_ count: Int, to node: NodeID, at offset: Int) throws(Errno)
-    mutating func read(_ count: Int, of node: NodeID, at offset: Int) throws(Errno)
-    mutating func rename(_ name: RawSpan, in folder: NodeID, to newName: RawSpan) throws(Errno)
-    mutating func unlink(_ name: RawSpan, in folder: NodeID) throws(Errno)
+    func write(_ count: Int, to node: NodeID, at offset: Int) throws(Errno)
+    func read(_ count: Int, of node: NodeID, at offset: Int) throws(Errno)
+    func rename(_ name: RawSpan, in folder: NodeID, to newName: RawSpan) throws(Errno)
+    func unlink(_ name: RawSpan, in folder: NodeID) throws(Errno)
 }
 
 /// The largest piece that a subject reads or writes at once: a request's own limit.

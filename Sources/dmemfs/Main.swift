@@ -30,6 +30,8 @@ struct Main: ParsableCommand {
             try command.run()
         } catch let failure as Failure {
             end([failure.description], failure.status.rawValue)
+        } catch let error as ConfigurationError {
+            end(error.faults.map(\.description), error.status.rawValue)
         } catch let error as ControlError {
             end([error.description], ExitStatus.notMounted.rawValue)
         } catch let code as ExitCode {

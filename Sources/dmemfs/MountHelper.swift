@@ -152,8 +152,7 @@ struct MountHelper {
     }
 
     private func escaped(_ setting: Setting) -> String {
-        let text = setting.value.map { "\(setting.name)=\($0)" } ?? setting.name
-        return text.replacing("\\", with: "\\\\").replacing(",", with: "\\,")
+        OptionList.escaped(setting.value.map { "\(setting.name)=\($0)" } ?? setting.name)
     }
 
     private func remount(_ settings: [Setting]) throws {

@@ -14,13 +14,8 @@ struct ReloadCommand: ParsableCommand {
 
     func run() throws {
         let mount = try Lookup.mount(mountpoint)
-        switch try Client.reload(mount) {
-        case .failure(let refusal):
-            throw Failure(refusal.cause == .malformed ? .usage : .refused, refusal.description)
-        case .success(let answer):
-            let nodes = answer.maxNodes.value.map { "\($0) nodes" } ?? "no node limit"
-            printOut("\(mount.mountpoint): limit \(ByteCount(answer.limitBytes)), \(nodes)")
-            if let warning = answer.warning { warn(warning) }
-        }
+        let answer = try granted(try Client.reload(mount))
+        printOut("\(mount.mountpoint): limit \(ByteCount(answer.limitBytes)), \(answer.nodes)")
+        if let warning = answer.warning { warn(warning) }
     }
 }

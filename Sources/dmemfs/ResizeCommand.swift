@@ -24,18 +24,12 @@ struct ResizeCommand: ParsableCommand {
         try check()
         let mount = try Lookup.mount(mountpoint)
         let request = LimitsRequest(size: size, maxNodes: maxNodes, drain: drain)
-        let answer: LimitsAnswer
-        switch try Client.setLimits(request, of: mount) {
-        case .failure(let refusal):
-            throw Failure(refusal.cause == .malformed ? .usage : .refused, refusal.description)
-        case .success(let limits): answer = limits
-        }
-        let nodes = answer.maxNodes.value.map { "\($0) nodes" } ?? "no node limit"
+        let answer = try granted(try Client.setLimits(request, of: mount))
         let used = "\(ByteCount(answer.usedBytes)) (\(answer.usedBytes) bytes) in use"
         printOut(
             "\(mount.mountpoint): limit \(ByteCount(answer.limitBytes)) (\(answer.limitBytes) bytes), "
-                + "\(nodes), \(used)")
-        if let warning = answer.warning { Files.complain("dmemfs: warning: \(warning)") }
+                + "\(answer.nodes), \(used)")
+        if let warning = answer.warning { warn(warning) }
     }
 
     /// Bad words need no daemon to tell.
@@ -52,4 +46,18 @@ struct ResizeCommand: ParsableCommand {
             throw Failure(.usage, "--max-nodes: \(error)")
         }
     }
+}
+
+/// The limits that hold now. Throws why the daemon has not set them.
+func granted(_ outcome: Result<LimitsAnswer, ControlRefusal>) throws(Failure) -> LimitsAnswer {
+    switch outcome {
+    case .success(let answer): return answer
+    case .failure(let refusal):
+        throw Failure(refusal.cause == .malformed ? .usage : .refused, refusal.description)
+    }
+}
+
+extension LimitsAnswer {
+    /// The node limit in words.
+    var nodes: String { maxNodes.value.map { "\($0) nodes" } ?? "no node limit" }
 }

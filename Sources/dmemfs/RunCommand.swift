@@ -31,12 +31,7 @@ struct RunCommand: ParsableCommand {
                 .usage, "no command: write it behind '--', as in 'dmemfs run --size 2G -- make test'")
         }
         let request = MountRequest(mountpoint: "/", settings: limits.settings, makesMountpoint: false)
-        do throws(ConfigurationError) {
-            _ = try Configuration(validating: request, asUser: geteuid(), group: getegid())
-        } catch {
-            for fault in error.faults { Files.complain("dmemfs: \(fault)") }
-            throw ExitCode(error.status.rawValue)
-        }
+        _ = try Configuration(validating: request, asUser: geteuid(), group: getegid())
         let paper = try openReport()
         let mounting = limits.settings.map { "\($0.spelling)\($0.value.map { "=\($0)" } ?? "")" }
         let outcome = try ScratchRun.run(command, mounting: mounting)

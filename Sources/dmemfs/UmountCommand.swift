@@ -39,18 +39,19 @@ struct UmountCommand: ParsableCommand {
             return
         }
         guard !staleOnly else { return }
-        if force { try abort(mount) }
         let daemon = ProcessWatch(Client.process(behind: mount))
-        try unmount(mount, withinMilliseconds: milliseconds)
+        let isGone = force ? try abort(mount) : false
+        if !isGone { try unmount(mount, withinMilliseconds: milliseconds) }
         // So that the memory is free, and nothing is left, when we return.
         daemon?.awaitEnd(milliseconds: force ? 500 : 10_000)
     }
 
-    private func abort(_ mount: MountEntry) throws(Failure) {
+    /// Returns whether the mount is gone as well.
+    private func abort(_ mount: MountEntry) throws(Failure) -> Bool {
         do throws(Errno) {
-            try Unmounting.abort(mount)
+            return try Unmounting.abort(mount)
         } catch {
-            if error == .invalidArgument || error == .noSuchFileOrDirectory { return }
+            if error == .invalidArgument || error == .noSuchFileOrDirectory { return true }
             throw Failure(
                 .mountFailed, "cannot end the connection of \(mount.mountpoint): \(error): do it as root")
         }

@@ -70,7 +70,7 @@ struct RandomOperations {
         case 0..<25: try make(Array(name), in: folder)
         case 25..<60: try changeContents()
         case 60..<70: try changeXattrs()
-        case 70..<80: try remove(Array(name), in: folder)
+        case 70..<80: try tree.remove(Array(name), from: folder)
         case 80..<88: try move(Array(name), in: folder)
         case 88..<97: forget()
         default: try resize()
@@ -133,18 +133,6 @@ struct RandomOperations {
             if isRemoval { return try tree.removeExtendedAttribute(name, of: node, by: BareTree.caller) }
             try value.withRawSpan { (value) throws(Errno) in
                 try tree.setExtendedAttribute(name, of: node, to: value, [], by: BareTree.caller)
-            }
-        }
-    }
-
-    private mutating func remove(_ name: [UInt8], in folder: NodeID) throws(Errno) {
-        let tree = tree
-        try name.withRawSpan { (name) throws(Errno) in
-            do throws(Errno) {
-                try tree.unlink(name, in: folder)
-            } catch {
-                guard error == .isDirectory else { throw error }
-                try tree.removeDirectory(name, in: folder)
             }
         }
     }

@@ -6,8 +6,6 @@ import Testing
 
 @Suite("as the helper of mount(8)")
 struct HelperTests {
-    private static let project = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
-
     /// Calls the program by the helper's name.
     private func helper(_ arguments: [String], in folder: String) -> Program.Outcome {
         let link = "\(folder)/mount.dmemfs"
@@ -71,34 +69,16 @@ struct HelperTests {
         "fstab, mount -a, findmnt, df, remount, users and mount.fuse3",
         .enabled(if: Program.canMount, "\(Program.mountSkip)"))
     func fstab() throws {
-        let folder = Folder.make()
-        defer { Folder.remove(folder) }
-        let place = "\(folder)/place"
-        try Files.makeFolder(place, mode: 0o755)
-        let words = ["unshare", "-m", "sh", "-x", "\(Self.project)/Tests/fstab.sh", Program.path, place]
-        let code = Program.spawnAndWait("/usr/bin/unshare", words, into: "\(folder)/script")
-        let said = try Files.text(of: "\(folder)/script.err")
-        #expect(code == 0, "\(said)")
-        #expect(processes(naming: place).isEmpty)
+        try Script.run(Script.apart("fstab.sh"))
     }
 }
 
 @Suite("what check says")
 struct CheckTests {
-    private static let project = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
-
     @Test(
         "each cause that can be made here is named with its remedy",
         .enabled(if: Program.canMount, "\(Program.mountSkip)"))
     func causes() throws {
-        let folder = Folder.make()
-        defer { Folder.remove(folder) }
-        let place = "\(folder)/place"
-        try Files.makeFolder(place, mode: 0o755)
-        let words = ["unshare", "-m", "sh", "-x", "\(Self.project)/Tests/check.sh", Program.path, place]
-        let code = Program.spawnAndWait("/usr/bin/unshare", words, into: "\(folder)/script")
-        let said = try Files.text(of: "\(folder)/script.err")
-        #expect(code == 0, "\(said)")
-        print(try Files.text(of: "\(folder)/script.out"), terminator: "")
+        print(try Script.run(Script.apart("check.sh")), terminator: "")
     }
 }

@@ -5,32 +5,15 @@ import Testing
 
 @Suite("dmemfs run", .enabled(if: Program.canMount, "\(Program.mountSkip)"))
 struct RunTests {
-    /// The folder of the scripts, as this file was compiled.
-    private static let scripts: String = {
-        let parts = #filePath.split(separator: "/").dropLast(2)
-        return "/" + parts.joined(separator: "/")
-    }()
-
-    private func script(_ words: [String], minutes: Int) throws {
-        let folder = Folder.make()
-        defer { Folder.remove(folder) }
-        let place = "\(folder)/place"
-        try Files.makeFolder(place, mode: 0o755)
-        let words = words.map { $0 == "PLACE" ? place : $0 }
-        let child = Program.spawn("/usr/bin/env", ["env"] + words, into: "\(folder)/script")
-        let code = Program.end(of: child, withinMilliseconds: minutes * 60_000)
-        let said = try Files.text(of: "\(folder)/script.out") + Files.text(of: "\(folder)/script.err")
-        #expect(code == 0, "\(said)")
-    }
-
     @Test("as a user and as root: codes, signals, figures, privileges, and nothing is left")
     func command() throws {
-        try script(["unshare", "-m", "sh", "\(Self.scripts)/run.sh", Program.path, "PLACE"], minutes: 20)
+        // A trace would be mixed with what the program says.
+        try Script.run(Script.apart("run.sh", traced: false), minutes: 20)
     }
 
     @Test("Ctrl-Z, fg, bg and Ctrl-C at a terminal, and a shell with jobs of its own")
     func terminal() throws {
-        try script(["python3", "\(Self.scripts)/terminal.py", Program.path], minutes: 5)
+        try Script.run(["python3", "\(Script.project)/Tests/terminal.py", Program.path], minutes: 5)
     }
 }
 

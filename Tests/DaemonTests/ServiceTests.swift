@@ -6,8 +6,6 @@ import Testing
 
 @Suite("a daemon as a service", .enabled(if: Program.canMount, "\(Program.mountSkip)"))
 struct ServiceTests {
-    private static let project = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
-
     private func write(_ text: String, to path: String) {
         _ = Program.spawnAndWait(
             "/bin/sh", ["sh", "-c", "printf '%s\n' '\(text)' >'\(path)'"], into: "/dev/null")
@@ -65,10 +63,10 @@ struct ServiceTests {
         write("size = 100", to: file)
         let small = Program.run(["reload", mounted.mountpoint])
         #expect(small.code == 1 && small.err.contains("are in use"), "\(small)")
-        write("size = 9M\nstorage = sequential", to: file)
+        write("size = 9M\nstorage = sequential\nacl", to: file)
         let done = Program.run(["reload", mounted.mountpoint])
         #expect(done.code == 0 && done.out.contains("limit 9 MiB"), "\(done)")
-        #expect(mounted.err.contains("storage: only a new mount changes that"))
+        #expect(mounted.err.contains("storage, acl: only a new mount changes that"))
         kill(mounted.process, SIGTERM)
         #expect(mounted.code() == 0)
         #expect(Program.run(["reload", mounted.mountpoint]).code == 69)
@@ -161,16 +159,20 @@ struct ServiceTests {
         #expect(mounted.code() == 0 || mounted.code() == 32)
     }
 
+    @Test("umount --force takes away what hangs and nobody uses")
+    func forcedUnused() throws {
+        let mounted = Mounted()
+        #expect(mounted.isReady)
+        kill(mounted.process, SIGSTOP)
+        let forced = Program.run(["umount", "--force", mounted.mountpoint])
+        kill(mounted.process, SIGCONT)
+        #expect(forced.code == 0 && forced.err == "", "\(forced)")
+        #expect(try MountTable.current().top(at: mounted.mountpoint) == nil)
+        #expect(mounted.code() == 0 || mounted.code() == 32)
+    }
+
     @Test("in the background it logs to the journal, or to syslog, and says who filled it once a minute")
     func log() throws {
-        let folder = Folder.make()
-        defer { Folder.remove(folder) }
-        let place = "\(folder)/place"
-        try Files.makeFolder(place, mode: 0o755)
-        let words = ["unshare", "-m", "sh", "-x", "\(Self.project)/Tests/log.sh", Program.path, place]
-        let code = Program.spawnAndWait("/usr/bin/unshare", words, into: "\(folder)/script")
-        let said = try Files.text(of: "\(folder)/script.err")
-        #expect(code == 0, "\(said)")
-        #expect(processes(naming: place).isEmpty)
+        try Script.run(Script.apart("log.sh"))
     }
 }

@@ -4,15 +4,10 @@ import Testing
 
 @Suite("the systemd units")
 struct UnitTests {
-    /// The project's folder, as this file was compiled.
-    private static let project: String = {
-        let parts = #filePath.split(separator: "/").dropLast(3)
-        return "/" + parts.joined(separator: "/")
-    }()
-    private static let systemUnit = "\(project)/systemd/dmemfs@.service"
-    private static let userUnit = "\(project)/systemd/user/dmemfs@.service"
-    private static let slice = "\(project)/systemd/dmemfs.slice"
-    private static let mountUnit = "\(project)/systemd/examples/mnt-scratch.mount"
+    private static let systemUnit = "\(Script.project)/systemd/dmemfs@.service"
+    private static let userUnit = "\(Script.project)/systemd/user/dmemfs@.service"
+    private static let slice = "\(Script.project)/systemd/dmemfs.slice"
+    private static let mountUnit = "\(Script.project)/systemd/examples/mnt-scratch.mount"
 
     private static func has(_ path: String) -> Bool { unsafe access(path, X_OK) == 0 }
 
@@ -57,7 +52,7 @@ struct UnitTests {
     func booted() throws {
         let folder = Folder.make()
         defer { Folder.remove(folder) }
-        let words = ["sh", "\(Self.project)/Tests/systemd.sh", Program.path, "\(Self.project)/systemd"]
+        let words = ["sh", "\(Script.project)/Tests/systemd.sh", Program.path, "\(Script.project)/systemd"]
         let code = Program.spawnAndWait("/bin/sh", words, into: "\(folder)/systemd")
         let said = try Files.text(of: "\(folder)/systemd.out")
         if code == 77 || said.contains("not tried") { print("under a real systemd: \(said)", terminator: "") }

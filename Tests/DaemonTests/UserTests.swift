@@ -55,14 +55,8 @@ struct UserTests {
 
     @Test("is private, is cleared when dead, and leaves nothing")
     func life() throws {
-        let folder = Folder.make()
-        defer { Folder.remove(folder) }
-        let place = "\(folder)/place"
-        try Files.makeFolder(place, mode: 0o755)
-        let words = ["unshare", "-m", "sh", "-x", "-c", Self.script, "sh", Program.path, place]
-        let code = Program.spawnAndWait("/usr/bin/unshare", words, into: "\(folder)/script")
-        let said = try Files.text(of: "\(folder)/script.err")
-        #expect(code == 0, "\(said)")
-        #expect(processes(naming: place).isEmpty)
+        try Script.run([
+            "unshare", "-m", "sh", "-x", "-c", Self.script, "sh", Program.path, Script.place,
+        ])
     }
 }

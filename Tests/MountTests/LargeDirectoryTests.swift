@@ -6,10 +6,7 @@ import Testing
 @Suite("A large directory", .enabled(if: MountFixture.canMount, "/dev/fuse cannot be opened"))
 struct LargeDirectoryTests {
     /// 100,000, or as many as DMEMFS_NAMES says: a million take minutes.
-    private static let count: Int = {
-        guard let text = unsafe getenv("DMEMFS_NAMES") else { return 100_000 }
-        return Int(unsafe String(cString: text)) ?? 100_000
-    }()
+    private static let count = Generator.number("DMEMFS_NAMES", usual: 100_000)
 
     /// Rule: listing.large
     @Test("each name is found and listed once, also behind a cookie, and what is removed leaves no memory")

@@ -36,7 +36,7 @@ struct AccessListTests {
         do throws(Errno) {
             try AccessList.access.bytes.withRawSpan { (name) throws(Errno) in
                 try tree.extendedAttribute(name, of: file, by: caller) { value in
-                    bytes = (0..<value.byteCount).map { value.byte(at: $0) }
+                    bytes = value.copied()
                 }
             }
         } catch {

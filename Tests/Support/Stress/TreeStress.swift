@@ -63,8 +63,7 @@ package final class TreeStress: Sendable {
     private func empty(_ directory: NodeID) throws(Errno) {
         var names: [(name: [UInt8], node: NodeID, isDirectory: Bool)] = []
         try tree.list(directory, after: 2, counting: false) { name, _, entry in
-            let bytes = (0..<name.byteCount).map { name.byte(at: $0) }
-            names.append((bytes, entry.node, entry.attributes.mode & 0o170000 == 0o040000))
+            names.append((name.copied(), entry.node, entry.attributes.mode & 0o170000 == 0o040000))
             return true
         }
         for entry in names {

@@ -45,7 +45,7 @@ struct TreeStressWorker {
         case 0..<25: try make(name, in: folder)
         case 25..<35: try find(name, in: folder)
         case 35..<70: try use()
-        case 70..<80: try remove(name, from: folder)
+        case 70..<80: try tree.remove(name, from: folder)
         case 80..<93: try move(name, in: folder)
         case 93..<98: try list(folder)
         default: resize()
@@ -80,18 +80,6 @@ struct TreeStressWorker {
         let tree = tree
         let entry = try name.withRawSpan { (name) throws(Errno) in try tree.lookup(name, in: folder) }
         held.append(entry.node)
-    }
-
-    private mutating func remove(_ name: [UInt8], from folder: NodeID) throws(Errno) {
-        let tree = tree
-        try name.withRawSpan { (name) throws(Errno) in
-            do throws(Errno) {
-                try tree.unlink(name, in: folder)
-            } catch {
-                guard error == .isDirectory else { throw error }
-                try tree.removeDirectory(name, in: folder)
-            }
-        }
     }
 
     private mutating func move(_ name: [UInt8], in folder: NodeID) throws(Errno) {
