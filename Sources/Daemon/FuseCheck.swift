@@ -221,8 +221,7 @@ public struct FuseCheck: Sendable, Encodable {
                 "engines", .absent, "\(what) are for root outside of a user namespace",
                 "run as the host's root")
         } else {
-            note(
-                "engines", .good, "the kernel and the privileges suffice for \(what), once this program has them")
+            note("engines", .good, "the kernel and the privileges suffice for \(what)")
         }
     }
 
