@@ -58,15 +58,32 @@ final class QuotaChange {
     /// The slot to look at next.
     var slot = 0
 
-    /// For a removal: ledgers that reach the level, and what takes their place.
+    /// Ledgers of inner quotas that reach the level, and what takes their place when it is gone: for an
+    /// insertion those that were there before, so that what is not moved yet has the same once it is undone.
     private var successors: [ObjectIdentifier: (old: QuotaLedger, new: QuotaLedger)] = [:]
 
-    init(_ kind: Kind, of level: QuotaLevel, on directory: NodeID, below outside: QuotaLedger) {
+    /// - Parameter insertion: what a removal undoes; nil where the level was there.
+    init(
+        _ kind: Kind, of level: QuotaLevel, on directory: NodeID, below outside: QuotaLedger,
+        undoing insertion: QuotaChange? = nil
+    ) {
         self.kind = kind
         self.level = level
         self.directory = directory
         self.outside = outside
         inside = QuotaLedger(level, below: outside)
+        guard let insertion else { return }
+        successors = insertion.successors
+        first = insertion.first
+        // What is looked at for links from outside is not held.
+        if !insertion.isVerifying { reading = insertion.reading }
+    }
+
+    /// A new ledger for what is in a directory with an inner quota, in the course of an insertion.
+    func ledger(for inner: QuotaLevel, below ledger: QuotaLedger, insteadOf old: QuotaLedger) -> QuotaLedger {
+        let new = QuotaLedger(inner, below: ledger)
+        successors[ObjectIdentifier(new)] = (new, old)
+        return new
     }
 
     /// The ledger that takes the place of `ledger` when the level is gone; itself where it does not reach it.

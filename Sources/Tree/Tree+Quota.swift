@@ -261,12 +261,9 @@ extension Tree {
         let outside: QuotaLedger? =
             if let insertion { insertion.outside } else { try outerLedger(of: directory).parent }
         guard let outside else { throw .none }
-        let removal = QuotaChange(.removal, of: level, on: directory, below: outside)
-        removal.first = insertion?.first
-        // What is looked at for links from outside is not held.
-        if let insertion, !insertion.isVerifying { removal.reading = insertion.reading }
         if allocation.quotas.levels[directory] === level { allocation.quotas.levels[directory] = nil }
-        allocation.quotas.change = removal
+        allocation.quotas.change = QuotaChange(
+            .removal, of: level, on: directory, below: outside, undoing: insertion)
     }
 
     private func finishRemoval(of level: QuotaLevel) {

@@ -40,11 +40,12 @@ extension Tree {
         _ allocation: borrowing InodeTable.Allocation
     ) throws(Errno) {
         let inner = isDirectory ? allocation.quotas.levels[node] : nil
-        let target = inner.map { QuotaLedger($0, below: ledger) } ?? ledger
-        guard target.depth <= Tree.depthLimit else { throw .tooManyLinks }
+        guard ledger.depth + (inner == nil ? 0 : 1) <= Tree.depthLimit else { throw .tooManyLinks }
         let isNew = try table.withState(node) { (state) throws(Errno) in
-            guard !state.charge.ledger.reaches(change.level) else { return false }
-            if let faults = target.faults, faults.strikes(.reservation) { throw .diskQuotaExceeded }
+            let old = state.charge.ledger
+            guard !old.reaches(change.level) else { return false }
+            if let faults = old.faults, faults.strikes(.reservation) { throw .diskQuotaExceeded }
+            let target = inner.map { change.ledger(for: $0, below: ledger, insteadOf: old) } ?? ledger
             try state.charge.move(nodes: 1, to: target, leaving: nil)
             if !isDirectory, state.links > 1 { change.sawLinks = true }
             return true
