@@ -81,7 +81,7 @@ public final class Terminal {
 
     /// Draws the lines from the top left corner on.
     public func draw(_ lines: [String]) {
-        let text = lines.map { "\($0)\u{1b}[K" }.joined(separator: "\r\n")
+        let text = lines.map { "\($0)\u{1b}[K" }.joined(separator: "\n")
         write("\u{1b}[H\(text)\u{1b}[J")
     }
 
