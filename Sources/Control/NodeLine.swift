@@ -46,7 +46,7 @@ public struct NodeLine: Hashable, Sendable {
     // MARK: - Writing
 
     /// Appends the line. `name` is as it is in the directory; in the line it is percent-encoded.
-    public func append(to lines: inout [UInt8], name: some Sequence<UInt8>) {
+    public func append(to lines: inout [UInt8], name: ArraySlice<UInt8>) {
         lines.append(UInt8(ascii: "["))
         lines.append(UInt8(ascii: "\""))
         lines.append(kind)
@@ -72,12 +72,17 @@ public struct NodeLine: Hashable, Sendable {
         lines.append(UInt8(ascii: ","))
         if value < 0 { lines.append(UInt8(ascii: "-")) }
         var rest = value.magnitude
-        let start = lines.count
         repeat {
-            lines.append(UInt8(ascii: "0") + UInt8(rest % 10))
+            lines.append(0)
             rest /= 10
         } while rest > 0
-        lines[start...].reverse()
+        rest = value.magnitude
+        var place = lines.count
+        repeat {
+            place -= 1
+            lines[place] = UInt8(ascii: "0") + UInt8(rest % 10)
+            rest /= 10
+        } while rest > 0
     }
 
     // MARK: - Reading

@@ -92,12 +92,12 @@ public struct MountPath: Hashable, Sendable {
         var bytes: [UInt8] = []
         for (index, name) in names.enumerated() {
             if index > 0 { bytes.append(UInt8(ascii: "/")) }
-            Self.appendEncoded(name, to: &bytes)
+            Self.appendEncoded(name[...], to: &bytes)
         }
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    static func appendEncoded(_ name: some Sequence<UInt8>, to bytes: inout [UInt8]) {
+    static func appendEncoded(_ name: ArraySlice<UInt8>, to bytes: inout [UInt8]) {
         let digit = { (value: UInt8) in
             value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "A") + value - 10
         }

@@ -113,11 +113,12 @@ struct TopText {
         return plain
     }
 
-    /// The end of a long path tells more than its start.
+    /// Of a long path the middle tells the least: its start says whose it is, its end what.
     private func path(_ entry: TopReport.Entry, behind taken: Int) -> String {
         let text = Self.printable(entry.path ?? "")
         guard let columns, text.count > columns - taken else { return text }
-        return "…\(text.suffix(max(1, columns - taken - 1)))"
+        let room = max(2, columns - taken - 1)
+        return "\(text.prefix(room / 3))…\(text.suffix(room - room / 3))"
     }
 
     private func fitted(_ line: String) -> String {
