@@ -2,6 +2,7 @@ import ArgumentParser
 import Basics
 import Control
 import Daemon
+import Glibc
 
 struct TopCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -35,6 +36,8 @@ struct TopCommand: ParsableCommand {
 
     func run() throws {
         let mount = try Lookup.mount(orOnly: mountpoint)
+        // What adds up takes no processor from those who work.
+        _ = nice(10)
         if watch, !json, Terminal.columns != nil {
             return try TopScreen(mount, by: by).run()
         }
