@@ -279,7 +279,8 @@ public final class Server: Sendable {
         }
     }
 
-    /// Sends what may be more than the socket's buffer takes, to a reader who reads on. Returns whether he did.
+    /// Sends what may be more than the socket's buffer takes, to a reader who reads on. Returns whether he
+    /// did.
     private static func sendAll(_ bytes: [UInt8], on descriptor: Int32) -> Bool {
         var rest = bytes[...]
         while !rest.isEmpty {

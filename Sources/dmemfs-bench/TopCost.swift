@@ -6,8 +6,8 @@ import Support
 
 /// How long `dmemfs top` takes on a mount of many files, and how much slower a writer is meanwhile.
 ///
-/// The writer makes a file, writes 4 KiB to it and removes it, again and again; it, `top` and the daemon share
-/// the machine's processors, which counts as well.
+/// The writer makes a file, writes 4 KiB to it and removes it, again and again; it, `top` and the daemon
+/// share the machine's processors, which counts as well.
 struct TopCost: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "top-cost", abstract: "The time of 'dmemfs top', and how much it slows a writer.")
@@ -62,12 +62,10 @@ struct TopCost: ParsableCommand {
             ratios.append(Double(busy) / time / (Double(quiet) / quietTime))
         }
         let after = try mount.status().number("resident_bytes")
-        var usage = rusage()
-        unsafe getrusage(__rusage_who_t(RUSAGE_CHILDREN.rawValue), &usage)
         print(
             """
             top of \(try mount.status().number("nodes")) nodes: \(decimal(medianOf(times), places: 2)) s, \
-            at the most \(usage.ru_maxrss / 1024) MiB; the daemon's memory grew by \(after - before) bytes
+            at the most \(Program.largestChildBytes() >> 20) MiB; the daemon's memory grew by \(after - before) bytes
             a writer's files a second: \(decimal(medianOf(rates), places: 0)), while top works \
             \(decimal(medianOf(ratios), places: 2)) of that
             """)

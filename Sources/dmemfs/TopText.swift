@@ -22,8 +22,8 @@ struct TopText {
     private var summary: String {
         let nodes = report.maxNodes.value.map { "\(report.nodes) of \($0) nodes" } ?? "\(report.nodes) nodes"
         var text = """
-            \(Self.printable(report.mountpoint)): \(size(report.usedBytes)) of \(size(report.limitBytes)) used \
-            (\(share(report.usedBytes, of: report.limitBytes))), \(nodes)
+            \(Self.printable(report.mountpoint)): \(size(report.usedBytes)) of \(size(report.limitBytes)) \
+            used (\(share(report.usedBytes, of: report.limitBytes))), \(nodes)
             """
         if report.otherBytes > 0 { text += ", set aside or in flight \(size(report.otherBytes))" }
         return text
