@@ -65,7 +65,8 @@ struct TopCost: ParsableCommand {
         print(
             """
             top of \(try mount.status().number("nodes")) nodes: \(decimal(medianOf(times), places: 2)) s, \
-            at the most \(Program.largestChildBytes() >> 20) MiB; the daemon's memory grew by \(after - before) bytes
+            at the most \(Program.largestChildBytes() >> 20) MiB; \
+            the daemon's memory grew by \(after - before) bytes
             a writer's files a second: \(decimal(medianOf(rates), places: 0)), while top works \
             \(decimal(medianOf(ratios), places: 2)) of that
             """)

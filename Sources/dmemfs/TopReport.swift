@@ -12,7 +12,7 @@ struct TopReport: Encodable {
         /// Of directories and files, from the mount's root on.
         var path: String?
         var uid: Int?
-        /// null where the system knows no name.
+        /// Left out where the system knows no name.
         var user: String?
         /// Of files and ages: seconds since the last modification, of an age the least.
         var ageSeconds: Int?
@@ -55,7 +55,7 @@ struct TopReport: Encodable {
     var namedNodes: Int
     var unlinkedBytes: Int
     var unlinkedNodes: Int
-    /// What is used and no node's: set aside for quotas, or for requests in flight.
+    /// What is used and no node's: set aside for quotas or for requests in flight, or held for nobody.
     var otherBytes: Int
     var entries: [Entry]
     var unlinked: [Unlinked]

@@ -25,7 +25,7 @@ struct TopText {
             \(Self.printable(report.mountpoint)): \(size(report.usedBytes)) of \(size(report.limitBytes)) \
             used (\(share(report.usedBytes, of: report.limitBytes))), \(nodes)
             """
-        if report.otherBytes > 0 { text += ", set aside or in flight \(size(report.otherBytes))" }
+        if report.otherBytes > 0 { text += ", no file's \(size(report.otherBytes))" }
         return text
     }
 

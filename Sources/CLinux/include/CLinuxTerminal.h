@@ -19,8 +19,8 @@ int linux_signals_hold(const int *_Nonnull signals, size_t count);
 /// The next of the signals that have come for the descriptor; 0 for none. Never waits.
 int linux_signals_next(int descriptor);
 
-/// Lets `signal`, which is held back, do what it does by default: end this process, or stop it and return when
-/// it is continued. It is held back again then.
+/// Lets `signal`, which is held back, do what it does by default: end this process, or stop it and return
+/// when it is continued. It is held back again then.
 void linux_signal_suffer(int signal);
 
 #endif
