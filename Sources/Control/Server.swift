@@ -20,6 +20,7 @@ public final class Server: Sendable {
     private let answerStatus: @Sendable () -> Status
     private let changeLimits: @Sendable (LimitsRequest) throws(ControlRefusal) -> LimitsAnswer
     private let quotas: QuotaAnswers?
+    private let nodes: NodeAnswers?
     /// How many answers are being made on threads of their own.
     private let longAnswers = Atomic<Int>(0)
     private let reload: @Sendable () throws(ControlRefusal) -> LimitsAnswer
@@ -38,6 +39,7 @@ public final class Server: Sendable {
     /// - Parameters:
     ///   - limits: changes the limits; called for root and the owner of this process only.
     ///   - quotas: answers what concerns the quotas of directories; nil for none.
+    ///   - nodes: lists the nodes, for the same; nil for nobody.
     ///   - reload: reads the configuration anew; for the same.
     public init(
         at path: String,
@@ -45,6 +47,7 @@ public final class Server: Sendable {
             (_) throws(ControlRefusal) in throw ControlRefusal(.refused, "the limits are fixed")
         },
         quotas: (any QuotaKeeper)? = nil,
+        nodes: (any NodeLister)? = nil,
         reload: @escaping @Sendable () throws(ControlRefusal) -> LimitsAnswer = { () throws(ControlRefusal) in
             throw ControlRefusal(.refused, "there is nothing to read anew")
         },
@@ -55,6 +58,7 @@ public final class Server: Sendable {
         self.reload = reload
         answerStatus = status
         self.quotas = quotas.map { QuotaAnswers(from: $0) }
+        self.nodes = nodes.map { NodeAnswers(from: $0) }
         listener = try Self.listen(at: path)
         do throws(Errno) {
             try Thread.start { [self] in serve() }
@@ -164,6 +168,14 @@ public final class Server: Sendable {
             let peer = Self.peer(connection.user)
             if let quotas, QuotaAnswers.isMeant(by: request) {
                 answer(request, by: peer, from: quotas, on: connection)
+            } else if let nodes, NodeAnswers.isMeant(by: request) {
+                if let refusal = NodeAnswers.refusal(of: request, by: peer) {
+                    send(refusal, on: connection)
+                } else {
+                    answerApart(on: connection) { descriptor in
+                        nodes.answer { Self.sendAll($0, on: descriptor) }
+                    }
+                }
             } else {
                 send(answer(to: request, by: peer), on: connection)
             }
@@ -187,14 +199,20 @@ public final class Server: Sendable {
         guard QuotaAnswers.takesLong(request), peer.isTrusted else {
             return send(quotas.answer(request, to: peer), on: connection)
         }
+        answerApart(on: connection) { descriptor in
+            _ = Self.sendAll(quotas.answer(request, to: peer), on: descriptor)
+        }
+    }
+
+    /// Runs `body` with the connection on a thread of its own, unless too many run already.
+    private func answerApart(on connection: Connection, _ body: @escaping @Sendable (Int32) -> Void) {
         let descriptor = dup(connection.descriptor)
         let isStarted = longAnswers.wrappingAdd(1, ordering: .relaxed).newValue <= Self.longAnswerLimit
         do throws(Errno) {
             guard isStarted, descriptor >= 0 else { throw .resourceTemporarilyUnavailable }
             try Thread.start { [self] in
-                let answer = quotas.answer(request, to: peer)
+                body(descriptor)
                 longAnswers.wrappingSubtract(1, ordering: .relaxed)
-                Self.sendAll(answer, on: descriptor)
                 close(descriptor)
             }
         } catch {
@@ -261,8 +279,9 @@ public final class Server: Sendable {
         }
     }
 
-    /// Sends what may be more than the socket's buffer takes, to a reader who reads on.
-    private static func sendAll(_ bytes: [UInt8], on descriptor: Int32) {
+    /// Sends what may be more than the socket's buffer takes, to a reader who reads on. Returns whether he
+    /// did.
+    private static func sendAll(_ bytes: [UInt8], on descriptor: Int32) -> Bool {
         var rest = bytes[...]
         while !rest.isEmpty {
             let sent = unsafe rest.withUnsafeBytes { answer in
@@ -275,8 +294,9 @@ public final class Server: Sendable {
             }
             var wait = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
             guard sent == -Int(EAGAIN), unsafe poll(&wait, 1, Int32(requestTimeMilliseconds)) > 0 else {
-                return
+                return false
             }
         }
+        return true
     }
 }

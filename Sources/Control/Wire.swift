@@ -115,7 +115,7 @@ enum Wire {
 
     /// Where the empty line that ends a head ends. A client that ends its lines with a bare newline is
     /// understood.
-    private static func endOfHead(in bytes: [UInt8]) -> Int? {
+    static func endOfHead(in bytes: [UInt8]) -> Int? {
         var lineIsEmpty = false
         for (index, byte) in bytes.enumerated() {
             if byte == UInt8(ascii: "\n") {

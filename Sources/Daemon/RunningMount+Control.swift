@@ -20,7 +20,7 @@ extension RunningMount {
         do throws(Errno) {
             let server = try Server(
                 at: socket, limits: { [self] (request) throws(ControlRefusal) in try resize(request) },
-                quotas: QuotaControl(mountpoint: path, tree: tree),
+                quotas: QuotaControl(mountpoint: path, tree: tree), nodes: NodeControl(tree: tree),
                 reload: { [self] () throws(ControlRefusal) in try reload() }
             ) { [self] in
                 status

@@ -1,0 +1,131 @@
+import Basics
+import CLinux
+import Glibc
+
+/// What answers `GET /v1/nodes`.
+public protocol NodeLister: Sendable {
+    /// Hands all nodes, in lines as `NodeLine` writes them, to `send`, a piece at a time, until it returns
+    /// false. `send` may wait for who reads.
+    func list(_ send: ([UInt8]) -> Bool)
+}
+
+/// The part of the server that answers `/v1/nodes`: one line for each node, made while it is sent, so that
+/// its length costs no memory.
+struct NodeAnswers: Sendable {
+    static let path = "/v1/nodes"
+    private let lister: any NodeLister
+
+    init(from lister: any NodeLister) {
+        self.lister = lister
+    }
+
+    static func isMeant(by request: Wire.Request) -> Bool { request.path == path }
+
+    /// Why `request` is not answered with nodes; nil where it is.
+    static func refusal(of request: Wire.Request, by peer: Peer) -> [UInt8]? {
+        guard request.method == "GET" else { return Wire.refusal("405 Method Not Allowed") }
+        guard !peer.isTrusted else { return nil }
+        do throws(ControlError) {
+            return try Wire.refusal(
+                ControlRefusal(.denied, "permission denied: only root and the mount's owner"))
+        } catch {
+            return Wire.refusal("500 Internal Server Error")
+        }
+    }
+
+    /// The whole answer, a piece at a time.
+    func answer(_ send: ([UInt8]) -> Bool) {
+        guard send(Array(Self.head.utf8)) else { return }
+        lister.list(send)
+    }
+
+    private static let head = """
+        HTTP/1.1 200 OK\r
+        Content-Type: application/x-ndjson\r
+        Connection: close\r
+        \r
+
+        """
+}
+
+/// The answer to `GET /v1/nodes`, as it comes.
+public final class NodeStream {
+    public enum Progress: Hashable, Sendable {
+        case goesOn
+        case ended
+        case refused(ControlRefusal)
+    }
+
+    /// How long the daemon may take for a piece, in seconds.
+    private static let patienceSeconds: Int32 = 20
+
+    /// Readable when there is more.
+    public let descriptor: Int32
+    private let mountpoint: String
+    private var pending: [UInt8] = []
+    private var hasBegun = false
+    private var count = 0
+
+    /// Asks the daemon behind `mount`, and does not wait for its answer.
+    public init(of mount: MountEntry) throws(ControlError) {
+        mountpoint = mount.mountpoint
+        descriptor = try Client.connect(to: mount, patience: Self.patienceSeconds)
+        do throws(Errno) {
+            try Files.write(Wire.question(NodeAnswers.path), to: descriptor)
+        } catch {
+            throw silence(error)
+        }
+    }
+
+    deinit { close(descriptor) }
+
+    /// Waits for a piece and lends each node in it, with its name as `MountPath` encodes names.
+    public func read(_ body: (NodeLine, ArraySlice<UInt8>) -> Void) throws(ControlError) -> Progress {
+        let isOver = try !receive()
+        if !hasBegun, let outcome = try begin(isOver: isOver) { return outcome }
+        var start = 0
+        while let end = pending[start...].firstIndex(of: UInt8(ascii: "\n")) {
+            switch NodeLine.reading(pending[start..<end]) {
+            case .node(let node, let name):
+                body(node, name)
+                count += 1
+            case .end(let sent):
+                guard sent == count else { throw ControlError("the daemon's answer lacks some nodes") }
+                return .ended
+            case nil: throw ControlError("cannot read the daemon's answer")
+            }
+            start = end + 1
+        }
+        pending.removeFirst(start)
+        guard !isOver else { throw ControlError("the answer of the daemon of \(mountpoint) is cut short") }
+        return .goesOn
+    }
+
+    /// Takes the head of the answer away; nil where nodes follow it.
+    private func begin(isOver: Bool) throws(ControlError) -> Progress? {
+        if let end = Wire.endOfHead(in: pending), pending.starts(with: "HTTP/1.1 200 ".utf8) {
+            pending.removeFirst(end)
+            hasBegun = true
+            return nil
+        }
+        guard isOver || pending.count > Wire.answerLimitBytes else { return .goesOn }
+        guard case .failure(let refusal) = try Wire.outcome(of: pending) else {
+            throw ControlError("cannot read the daemon's answer")
+        }
+        return .refused(refusal)
+    }
+
+    private func receive() throws(ControlError) -> Bool {
+        do throws(Errno) {
+            let part = try Files.read(descriptor, upTo: 256 << 10)
+            pending += part
+            return !part.isEmpty
+        } catch {
+            throw silence(error)
+        }
+    }
+
+    private func silence(_ error: Errno) -> ControlError {
+        ControlError("the daemon of \(mountpoint) does not answer: \(error)")
+    }
+}
