@@ -18,17 +18,20 @@ extension RunningMount {
         let folder = SocketPath.ownFolder()
         let socket = SocketPath.path(in: folder, deviceMinor: deviceMinor)
         do throws(Errno) {
-            let server = try Server(
-                at: socket, limits: { [self] (request) throws(ControlRefusal) in try resize(request) },
-                quotas: QuotaControl(mountpoint: path, tree: tree),
-                reload: { [self] () throws(ControlRefusal) in try reload() }
-            ) { [self] in
-                status
-            }
+            let server = try Server(at: socket, answering: endpoints)
             self.server.withLock { $0 = server }
         } catch {
             log.warning("no control socket at \(socket), so that 'dmemfs status' does not work: \(error)")
         }
+    }
+
+    /// What this mount answers. A part of the program that answers more adds its endpoints here.
+    private var endpoints: [Endpoint] {
+        [
+            .status { [self] in status },
+            .limits { [self] (request) throws(ControlRefusal) in try resize(request) },
+            .reload { [self] () throws(ControlRefusal) in try reload() },
+        ] + Endpoint.quotas(QuotaControl(mountpoint: path, tree: tree))
     }
 
     func closeControl() {

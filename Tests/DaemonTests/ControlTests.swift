@@ -61,7 +61,7 @@ struct ServerTests {
         let folder = Folder.make()
         defer { Folder.remove(folder) }
         let path = "\(folder)/1.sock"
-        let server = try Server(at: path) { Self.status }
+        let server = try Server(at: path, answering: [.status { Self.status }])
         defer { server.stop() }
         try body(path)
     }
@@ -104,8 +104,8 @@ struct ServerTests {
         try Files.makeFolder("\(folder)/sub", mode: 0o755)
         let dead = unsafe linux_socket_listen(path, 1)
         close(dead)
-        let server = try Server(at: path) { Self.status }
-        #expect(throws: Errno.addressInUse) { try Server(at: path) { Self.status } }
+        let server = try Server(at: path, answering: [.status { Self.status }])
+        #expect(throws: Errno.addressInUse) { try Server(at: path, answering: [.status { Self.status }]) }
         server.stop()
         #expect(throws: Errno.noSuchFileOrDirectory) { try Files.status(of: path) }
     }
