@@ -77,10 +77,14 @@ enum Wire {
         return Int(digits) ?? .max
     }
 
-    static func question(_ path: String, method: String? = nil, putting body: [UInt8]? = nil) -> [UInt8] {
+    static func question(
+        _ path: String, method: String? = nil, putting body: [UInt8]? = nil,
+        accepting type: String = "application/json"
+    ) -> [UInt8] {
         let method = method ?? (body == nil ? "GET" : "PUT")
         let length = body.map { "Content-Type: application/json\r\nContent-Length: \($0.count)\r\n" } ?? ""
-        let head = "\(method) \(path) HTTP/1.1\r\nHost: dmemfs\r\n\(length)Connection: close\r\n\r\n"
+        let head =
+            "\(method) \(path) HTTP/1.1\r\nHost: dmemfs\r\nAccept: \(type)\r\n\(length)Connection: close\r\n\r\n"
         return Array(head.utf8) + (body ?? [])
     }
 
