@@ -87,18 +87,17 @@ extension Endpoint {
         [
             Endpoint("GET", metricsPath, for: .anyone, reach: .network) { request in
                 let form = MetricsText.Form(accepted: request.accepts)
-                // Who may read what is on the network was settled when the address was given.
-                let mayKnowNames = request.peer.isTrusted || request.peer == .unknown
-                let snapshot = keeper.snapshot(directories: mayKnowNames ? directoryLimit : 0)
+                let snapshot = keeper.snapshot(directories: request.peer.mayKnowNames ? directoryLimit : 0)
                 return Reply(form.mediaType, MetricsText.encoded(snapshot, as: form))
             },
             Endpoint("GET", "/v1/largest", for: .anyone, reach: .page) { (request) throws(ControlRefusal) in
-                guard request.peer.isTrusted || request.peer == .unknown else {
+                guard request.peer.mayKnowNames else {
                     throw ControlRefusal(.denied, "permission denied: only root and the mount's owner")
                 }
                 let count = try request.number("n", upTo: directoryLimit) ?? 20
                 return .json(keeper.largestQuotas(upTo: count))
             },
+            page,
             Endpoint("PUT", peaksPath, for: .trusted) { _ in .json(keeper.resetPeaks()) },
         ]
     }

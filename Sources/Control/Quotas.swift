@@ -122,6 +122,10 @@ public struct Peer: Hashable, Sendable {
 
     /// Somebody of whom the kernel says nothing.
     static let unknown = Peer(user: .max, isTrusted: false)
+
+    /// Whether names and doings of all users can be told to this one. What the network may read was settled
+    /// when its address was given.
+    public var mayKnowNames: Bool { isTrusted || self == .unknown }
 }
 
 /// What answers `/v1/quotas`.

@@ -83,9 +83,8 @@ enum Wire {
     ) -> [UInt8] {
         let method = method ?? (body == nil ? "GET" : "PUT")
         let length = body.map { "Content-Type: application/json\r\nContent-Length: \($0.count)\r\n" } ?? ""
-        let head =
-            "\(method) \(path) HTTP/1.1\r\nHost: dmemfs\r\nAccept: \(type)\r\n\(length)Connection: close\r\n\r\n"
-        return Array(head.utf8) + (body ?? [])
+        let first = "\(method) \(path) HTTP/1.1\r\nHost: dmemfs\r\nAccept: \(type)\r\n"
+        return Array("\(first)\(length)Connection: close\r\n\r\n".utf8) + (body ?? [])
     }
 
     static func answer(_ reply: Reply) -> [UInt8] {
