@@ -1,27 +1,27 @@
 /// One metric: what it is called and means, and how its samples are made. The one catalogue, which output and
 /// the page Metrics of the documentation are held against.
-struct MetricFamily: Sendable {
-    enum Kind: String, Sendable {
+package struct MetricFamily: Sendable {
+    package enum Kind: String, Sendable {
         case gauge, counter, histogram
     }
 
-    struct Sample {
+    package struct Sample {
         var suffix = ""
         var labels: [(String, String)] = []
         let value: String
     }
 
     /// Without the `_total` that ends the name of a counter's samples.
-    let name: String
-    let kind: Kind
+    package let name: String
+    package let kind: Kind
     /// In which it is measured; the name ends with it.
-    var unit: String? { ["bytes", "seconds"].first { name.hasSuffix("_\($0)") } }
+    package var unit: String? { ["bytes", "seconds"].first { name.hasSuffix("_\($0)") } }
     /// Beside `mountpoint`, which all have.
-    let labels: [String]
-    let help: String
-    let samples: @Sendable (MetricsSnapshot) -> [Sample]
+    package let labels: [String]
+    package let help: String
+    package let samples: @Sendable (MetricsSnapshot) -> [Sample]
 
-    var sampleName: String { kind == .counter ? "\(name)_total" : name }
+    package var sampleName: String { kind == .counter ? "\(name)_total" : name }
 
     private init(
         _ name: String, _ kind: Kind, _ labels: [String] = [], _ help: String,
@@ -62,7 +62,7 @@ struct MetricFamily: Sendable {
 
     // MARK: The catalogue
 
-    static let all = ofTheMount + ofRequests + ofTheGuard + ofDirectories
+    package static let all = ofTheMount + ofRequests + ofTheGuard + ofDirectories
 
     private static let ofTheMount = [
         MetricFamily(

@@ -18,7 +18,7 @@ public enum MetricsText {
         }
     }
 
-    static func encoded(_ snapshot: MetricsSnapshot, as form: Form) -> [UInt8] {
+    package static func encoded(_ snapshot: MetricsSnapshot, as form: Form) -> [UInt8] {
         var text = ""
         let place = escaped(snapshot.status.mountpoint)
         for family in MetricFamily.all {

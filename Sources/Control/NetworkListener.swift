@@ -44,7 +44,7 @@ public struct NetworkListener: Sendable {
 
     /// - Parameter showsPage: whether the page is shown there, and what it shows can be read.
     public init(at address: Address, showingPage showsPage: Bool) throws(Errno) {
-        let descriptor = unsafe linux_tcp_listen(address.host, address.port, 64)
+        let descriptor = unsafe linux_tcp_listen(address.host, address.port, Int32(Server.networkQueueLength))
         guard descriptor >= 0 else { throw Errno(rawValue: -descriptor) }
         self.descriptor = descriptor
         self.showsPage = showsPage

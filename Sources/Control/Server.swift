@@ -13,6 +13,7 @@ public final class Server: Sendable {
     static let connectionLimitPerUser = 8
     /// Of the network. Who asks at once is answered all the same: the oldest makes room.
     static let networkConnectionLimit = 16
+    static let networkQueueLength = 128
     static let requestTimeMilliseconds = 5000
     static let longAnswerLimit = 4
     /// How long the daemon of a mount that has ended may take to end, too.
@@ -138,14 +139,17 @@ public final class Server: Sendable {
 
     /// Of who comes over the network nothing is known, so that nobody there can be told from a crowd.
     private func acceptUnknown(from listener: Int32, beside others: inout [Connection]) {
-        let descriptor = linux_socket_accept(listener)
-        guard descriptor >= 0 else { return }
-        if others.count(where: { $0.user == nil }) >= Self.networkConnectionLimit,
-            let oldest = others.firstIndex(where: { $0.user == nil })
-        {
-            close(others.remove(at: oldest).descriptor)
+        // Many at once: one whom the queue has no place for tries again only after a second.
+        for _ in 0..<Self.networkQueueLength {
+            let descriptor = linux_socket_accept(listener)
+            guard descriptor >= 0 else { return }
+            if others.count(where: { $0.user == nil }) >= Self.networkConnectionLimit,
+                let oldest = others.firstIndex(where: { $0.user == nil })
+            {
+                close(others.remove(at: oldest).descriptor)
+            }
+            others.append(Connection(descriptor, of: nil))
         }
-        others.append(Connection(descriptor, of: nil))
     }
 
     /// Takes what has come, or sends on. Returns the connection as long as it is not at its end.

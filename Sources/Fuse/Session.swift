@@ -25,6 +25,9 @@ public struct RequestFigures: Sendable {
     public let requests: [Int]
     public let nanoseconds: Int
 
+    /// Of all kinds, in the order of `Session.figures`.
+    public static let names = (0..<UInt32(SHIM_KINDS)).map { unsafe String(cString: shim_kind_name($0)) }
+
     /// In nanoseconds: powers of two.
     public static let bounds = (0..<SHIM_BUCKETS - 1).map { 1 << Int(SHIM_FIRST_BUCKET + $0) }
 }
@@ -116,7 +119,7 @@ final class SessionContext: Sendable {
                 unsafe bytes.bindMemory(to: UInt64.self).map { Int(clamping: $0) }
             }
             return RequestFigures(
-                name: unsafe String(cString: shim_kind_name(kind)), requests: requests,
+                name: RequestFigures.names[Int(kind)], requests: requests,
                 nanoseconds: Int(clamping: figures.nanoseconds))
         }
     }

@@ -38,7 +38,7 @@ struct MountTableTests {
 
 @Suite("the control socket")
 struct ServerTests {
-    private static let status = Status(
+    static let status = Status(
         mountpoint: "/m", version: "1", pid: 1, engine: "memory", storage: "auto", limitBytes: 100,
         usedBytes: 40, dataBytes: 30, metadataBytes: 10, peakBytes: 50, reservedBytes: 0,
         openUnlinkedBytes: 0, maxNodes: nil, nodes: 3, peakNodes: 4, residentBytes: 9, uptimeSeconds: 2,
