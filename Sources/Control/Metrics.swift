@@ -104,7 +104,7 @@ extension Endpoint {
 }
 
 extension Client {
-    private static let metricsLimitBytes = 4 << 20
+    private static let metricsLimitBytes = 16 << 20
 
     /// The metrics of the daemon behind `mount`, in one form or the other.
     public static func metrics(
