@@ -23,10 +23,12 @@ TEST_PACKAGES := acl attr gcc git python3-venv rsync sqlite3 tar
 DEB_PACKAGES := debhelper dpkg-dev
 PACKAGING_PACKAGES := fish lintian mandoc zsh
 CONTAINER_PACKAGES := crun podman uidmap
+METRICS_PACKAGES := attr curl prometheus python3
+PAGE_PACKAGES := chromium python3
 
 .DEFAULT_GOAL := help
 .PHONY: help build allocations bench bound oom demo check soak tsan asan test fmt lint install uninstall \
-	deb dist packaging container clean
+	deb dist packaging container metrics page clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -155,6 +157,14 @@ packaging: deb dist ## show that install, uninstall, deb and dist do what they s
 container: build ## the program in Podman containers, root's and a user's; needs root
 	@Tests/packages.sh $(CONTAINER_PACKAGES)
 	Tests/container.sh $(RELEASE_PROGRAM)
+
+metrics: build ## promtool and a Prometheus read what the program tells; needs root
+	@Tests/packages.sh $(METRICS_PACKAGES)
+	Tests/metrics.sh $(RELEASE_PROGRAM)
+
+page: build ## the page in a headless Chromium, with screenshots in .build/page to look at; needs root
+	@Tests/packages.sh $(PAGE_PACKAGES)
+	Tests/page.py $(RELEASE_PROGRAM) $(CURDIR)/.build/page
 
 clean: ## remove everything that was built
 	rm -rf .build .build-thread .build-address

@@ -82,6 +82,11 @@ public final class QuotaLedger: Sendable {
     public var dataBytes: Int { mount.data.load(ordering: .relaxed) }
     /// The most that the whole mount has used.
     public var peakBytes: Int { mount.level.peakBytes }
+
+    /// The same since `resetPeaks`.
+    public var recentPeakBytes: Int { mount.level.recentPeakBytes }
+
+    public func resetPeaks() { mount.level.resetPeaks() }
     /// The part of the whole mount's use that is set aside for operations in flight.
     public var reservedBytes: Int { mount.reserved.load(ordering: .relaxed) }
     /// Of the whole mount.

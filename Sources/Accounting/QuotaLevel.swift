@@ -15,10 +15,13 @@ public final class QuotaLevel: Sendable {
     private let mostNodes: Atomic<Int>
     private let nodes = Atomic<Int>(0)
     private let nodePeak = Atomic<Int>(0)
+    /// The highest `nodePeak` of before it was reset.
+    private let formerNodePeak = Atomic<Int>(0)
     /// Whether the bytes of the limit were set aside from the level above, which is then not asked for each.
     public let isSetAside: Bool
     private let keepsPeak: Bool
     private let peak = Atomic<Int>(0)
+    private let formerPeak = Atomic<Int>(0)
     /// What a directory's level costs itself, and what was set aside for it, charged to the ledger above. It
     /// is given back with the level at the latest. Rank 4.
     private let held = Lock<Charge?>(nil, as: .quota)
@@ -52,10 +55,14 @@ public final class QuotaLevel: Sendable {
     public var usedBytes: Int { used.load(ordering: .relaxed) }
     public var usedNodes: Int { nodes.load(ordering: .relaxed) }
     /// The highest `usedBytes` there has been, where that is kept.
-    var peakBytes: Int { peak.load(ordering: .relaxed) }
+    var peakBytes: Int { max(recentPeakBytes, formerPeak.load(ordering: .relaxed)) }
+    /// The same since `resetPeaks`.
+    var recentPeakBytes: Int { peak.load(ordering: .relaxed) }
 
     /// The highest `usedNodes` there has been, where that is kept.
-    public var peakNodes: Int { nodePeak.load(ordering: .relaxed) }
+    public var peakNodes: Int { max(recentPeakNodes, formerNodePeak.load(ordering: .relaxed)) }
+    /// The same since `resetPeaks`.
+    public var recentPeakNodes: Int { nodePeak.load(ordering: .relaxed) }
 
     // MARK: - Limits
 
@@ -94,6 +101,15 @@ public final class QuotaLevel: Sendable {
         guard QuotaLevel.take(bytes, of: mostBytes, used) else { return false }
         if keepsPeak { peak.max(usedBytes, ordering: .relaxed) }
         return true
+    }
+
+    /// Begins anew to keep the recent peaks. What is taken meanwhile counts for one side of it or the other.
+    func resetPeaks() {
+        formerPeak.max(peak.exchange(usedBytes, ordering: .relaxed), ordering: .relaxed)
+        formerNodePeak.max(nodePeak.exchange(usedNodes, ordering: .relaxed), ordering: .relaxed)
+        // What was taken between the look at the use and the exchange would be in neither.
+        peak.max(usedBytes, ordering: .relaxed)
+        nodePeak.max(usedNodes, ordering: .relaxed)
     }
 
     /// More was in use than is counted here.

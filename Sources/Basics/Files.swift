@@ -135,6 +135,30 @@ public enum Files {
         return descriptor
     }
 
+    /// Puts a file with these contents at `path`, in the place of what may be there, mode 0644. Who reads it
+    /// sees the old contents or the new ones, whatever happens meanwhile.
+    public static func replace(_ path: String, with contents: [UInt8]) throws(Errno) {
+        var name = Array("\(path).\(String(repeating: "X", count: 6))".utf8CString)
+        var descriptor: Int32 = -1
+        let failure = unsafe name.withUnsafeMutableBufferPointer { buffer -> Int32 in
+            guard let start = buffer.baseAddress else { return EINVAL }
+            descriptor = unsafe mkstemp(start)
+            return descriptor < 0 ? errno : 0
+        }
+        try Errno.check(failure)
+        defer { close(descriptor) }
+        let temporary = String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        do throws(Errno) {
+            try write(contents, to: descriptor)
+            guard fchmod(descriptor, 0o644) == 0, fsync(descriptor) == 0,
+                unsafe rename(temporary, path) == 0
+            else { throw Errno(rawValue: errno) }
+        } catch {
+            unsafe unlink(temporary)
+            throw error
+        }
+    }
+
     public static func makeFolder(_ path: String, mode: UInt32) throws(Errno) {
         guard unsafe mkdir(path, mode) == 0 else { throw Errno(rawValue: errno) }
     }

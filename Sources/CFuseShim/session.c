@@ -1,6 +1,7 @@
 /// A session: creation, mount, and the threads that serve it.
 #include "session.h"
 #include "protocol.h"
+#include "tally.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +15,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 // What libfuse says -----------------------------------------------------------------------------------------
@@ -71,6 +71,13 @@ static struct fuse_session *create_fuse_session(struct shim_session *session,
     return fuse;
 }
 
+static struct shim_tally *make_tallies(unsigned count) {
+    size_t bytes = count * sizeof(struct shim_tally);
+    struct shim_tally *tallies = aligned_alloc(_Alignof(struct shim_tally), bytes);
+    if (tallies != NULL) memset(tallies, 0, bytes);
+    return tallies;
+}
+
 struct shim_session *shim_session_create(const struct shim_options *options, void *context) {
     struct shim_session *session = calloc(1, sizeof *session);
     if (session == NULL) return NULL;
@@ -84,11 +91,13 @@ struct shim_session *shim_session_create(const struct shim_options *options, voi
     pthread_cond_init(&session->changed, NULL);
     session->threads = calloc(session->workers, sizeof *session->threads);
     session->beats = calloc(session->workers, sizeof *session->beats);
+    session->tallies = make_tallies(session->workers + 1);
     session->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
     fuse_set_log_func(hear);
     listen_to_libfuse(true);
-    if (session->threads != NULL && session->beats != NULL && session->stop_fd >= 0) {
+    if (session->threads != NULL && session->beats != NULL && session->tallies != NULL &&
+        session->stop_fd >= 0) {
         session->fuse = create_fuse_session(session, options);
     }
     listen_to_libfuse(false);
@@ -118,16 +127,11 @@ void shim_session_destroy(struct shim_session *session) {
     pthread_mutex_destroy(&session->lock);
     free(session->threads);
     free(session->beats);
+    free(session->tallies);
     free(session);
 }
 
 // The workers -----------------------------------------------------------------------------------------------
-
-static uint64_t now_microseconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
 
 #ifdef DEBUG
 /// Ends the program where one of its own threads made the request: with all workers at such requests, they
@@ -148,19 +152,25 @@ static void forbid_own_request(struct shim_session *session, const struct fuse_b
 }
 #endif
 
-/// Serves one frame, and tells `shim_session_start` when it was INIT.
-static void serve_frame(struct shim_session *session, const struct fuse_buf *buffer) {
+/// Serves one frame, and tells `shim_session_start` when it was INIT. Returns when it was served.
+static uint64_t serve_frame(struct shim_session *session, const struct fuse_buf *buffer) {
 #ifdef DEBUG
     forbid_own_request(session, buffer);
 #endif
+    // Before it is changed.
+    unsigned kind = shim_kind_of(buffer);
+    uint64_t began = shim_now();
     shim_examine(session, buffer->mem, buffer->size);
     bool is_init = shim_frame.is_init;
     fuse_session_process_buf(session->fuse, buffer);
-    if (!is_init || fuse_session_exited(session->fuse)) return;
+    uint64_t ended = shim_now();
+    shim_count(shim_tally, kind, ended - began);
+    if (!is_init || fuse_session_exited(session->fuse)) return ended;
     pthread_mutex_lock(&session->lock);
     session->initialized = true;
     pthread_cond_broadcast(&session->changed);
     pthread_mutex_unlock(&session->lock);
+    return ended;
 }
 
 /// Makes a descriptor that waits for a request, waking one thread for each, and for the end, waking all.
@@ -182,7 +192,9 @@ static int create_waiter(struct shim_session *session) {
 /// After a request one thread, and one alone, goes on asking for a while before it blocks: waking a thread
 /// costs more than most requests do. Further spinners would only take the processor from the callers.
 static int serve_requests(struct shim_session *session, int waiter, struct fuse_buf *buffer) {
-    atomic_uint *beat = &session->beats[atomic_fetch_add(&session->beating, 1)];
+    unsigned index = atomic_fetch_add(&session->beating, 1);
+    atomic_uint *beat = &session->beats[index];
+    shim_tally = &session->tallies[index];
     bool is_spinner = false;
     uint64_t deadline = 0;
     int result = 0;
@@ -190,7 +202,7 @@ static int serve_requests(struct shim_session *session, int waiter, struct fuse_
         int received = fuse_session_receive_buf(session->fuse, buffer);
         if (received == -EINTR) continue;
         if (received == -EAGAIN) {
-            if (is_spinner && now_microseconds() < deadline) {
+            if (is_spinner && shim_now() < deadline) {
                 // On a busy machine the caller we wait for may need this very processor.
                 sched_yield();
                 continue;
@@ -207,11 +219,11 @@ static int serve_requests(struct shim_session *session, int waiter, struct fuse_
         if (is_spinner) session->spinning = is_spinner = false;
         // Relaxed: who looks wants to know only whether it moves.
         atomic_fetch_add_explicit(beat, 1, memory_order_relaxed);
-        serve_frame(session, buffer);
+        uint64_t served = serve_frame(session, buffer);
         atomic_fetch_add_explicit(beat, 1, memory_order_relaxed);
         if (session->spin_microseconds > 0 && !atomic_exchange(&session->spinning, true)) {
             is_spinner = true;
-            deadline = now_microseconds() + session->spin_microseconds;
+            deadline = served + session->spin_microseconds * UINT64_C(1000);
         }
     }
     if (is_spinner) session->spinning = false;
@@ -339,6 +351,7 @@ size_t shim_session_exchange(struct shim_session *session, void *request, size_t
     struct shim_mailbox mailbox = {.bytes = reply, .capacity = capacity};
     struct fuse_buf buffer = {.mem = request, .size = count};
     shim_mailbox = &mailbox;
+    shim_tally = &session->tallies[session->workers];
     serve_frame(session, &buffer);
     shim_mailbox = NULL;
     return mailbox.count;

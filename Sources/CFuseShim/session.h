@@ -43,6 +43,8 @@ struct shim_session {
     atomic_uint *beats;
     /// How many workers have taken theirs.
     atomic_uint beating;
+    /// One for each worker, and one for who loops back.
+    struct shim_tally *tallies;
     /// The first `started` of them are to be joined.
     pthread_t *threads;
     unsigned started;

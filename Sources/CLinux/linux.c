@@ -1,5 +1,6 @@
 #include "CLinux.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -114,6 +115,58 @@ int linux_socket_connect(const char *path, int timeout_seconds) {
 int linux_socket_accept(int listener) {
     int connection = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     return connection >= 0 ? connection : -errno;
+}
+
+/// Reads a numeric address of either family. Returns its length, 0 where it is none.
+static socklen_t tcp_address(struct sockaddr_storage *address, const char *text, uint16_t port) {
+    struct sockaddr_in *four = (struct sockaddr_in *)address;
+    struct sockaddr_in6 *six = (struct sockaddr_in6 *)address;
+    memset(address, 0, sizeof *address);
+    if (inet_pton(AF_INET, text, &four->sin_addr) == 1) {
+        four->sin_family = AF_INET;
+        four->sin_port = htons(port);
+        return sizeof *four;
+    }
+    if (inet_pton(AF_INET6, text, &six->sin6_addr) == 1) {
+        six->sin6_family = AF_INET6;
+        six->sin6_port = htons(port);
+        return sizeof *six;
+    }
+    return 0;
+}
+
+bool linux_tcp_is_address(const char *text) {
+    struct sockaddr_storage address;
+    return tcp_address(&address, text, 0) != 0;
+}
+
+int linux_tcp_listen(const char *text, uint16_t port, int backlog) {
+    struct sockaddr_storage address;
+    socklen_t length = tcp_address(&address, text, port);
+    if (length == 0) {
+        return -EINVAL;
+    }
+    int listener = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (listener < 0) {
+        return -errno;
+    }
+    int on = 1;
+    // What the last daemon has answered may still be on its way.
+    if (setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        bind(listener, (struct sockaddr *)&address, length) != 0 || listen(listener, backlog) != 0) {
+        return close_failed(listener);
+    }
+    return listener;
+}
+
+uint16_t linux_tcp_port(int socket) {
+    struct sockaddr_storage address;
+    socklen_t length = sizeof address;
+    if (getsockname(socket, (struct sockaddr *)&address, &length) != 0) {
+        return 0;
+    }
+    // The port is at the same place in both families.
+    return ntohs(((struct sockaddr_in *)&address)->sin_port);
 }
 
 long linux_socket_send(int socket, const void *bytes, size_t count) {

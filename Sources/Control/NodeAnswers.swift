@@ -9,43 +9,13 @@ public protocol NodeLister: Sendable {
     func list(_ send: ([UInt8]) -> Bool)
 }
 
-/// The part of the server that answers `/v1/nodes`: one line for each node, made while it is sent, so that
-/// its length costs no memory.
-struct NodeAnswers: Sendable {
-    static let path = "/v1/nodes"
-    private let lister: any NodeLister
+extension Endpoint {
+    static let nodesPath = "/v1/nodes"
 
-    init(from lister: any NodeLister) {
-        self.lister = lister
+    /// One line for each node, made while it is sent, so that its length costs no memory.
+    public static func nodes(_ lister: any NodeLister) -> Endpoint {
+        Endpoint(nodesPath, inPiecesOf: "application/x-ndjson") { send in lister.list(send) }
     }
-
-    static func isMeant(by request: Wire.Request) -> Bool { request.path == path }
-
-    /// Why `request` is not answered with nodes; nil where it is.
-    static func refusal(of request: Wire.Request, by peer: Peer) -> [UInt8]? {
-        guard request.method == "GET" else { return Wire.refusal("405 Method Not Allowed") }
-        guard !peer.isTrusted else { return nil }
-        do throws(ControlError) {
-            return try Wire.refusal(
-                ControlRefusal(.denied, "permission denied: only root and the mount's owner"))
-        } catch {
-            return Wire.refusal("500 Internal Server Error")
-        }
-    }
-
-    /// The whole answer, a piece at a time.
-    func answer(_ send: ([UInt8]) -> Bool) {
-        guard send(Array(Self.head.utf8)) else { return }
-        lister.list(send)
-    }
-
-    private static let head = """
-        HTTP/1.1 200 OK\r
-        Content-Type: application/x-ndjson\r
-        Connection: close\r
-        \r
-
-        """
 }
 
 /// The answer to `GET /v1/nodes`, as it comes.
@@ -71,7 +41,7 @@ public final class NodeStream {
         mountpoint = mount.mountpoint
         descriptor = try Client.connect(to: mount, patience: Self.patienceSeconds)
         do throws(Errno) {
-            try Files.write(Wire.question(NodeAnswers.path), to: descriptor)
+            try Files.write(Wire.question(Endpoint.nodesPath), to: descriptor)
         } catch {
             throw silence(error)
         }

@@ -1,72 +1,32 @@
 import Basics
 
-/// The part of the server that answers `/v1/quotas` and `/v1/quotas/DIRECTORY`.
-struct QuotaAnswers: Sendable {
-    static let path = "/v1/quotas"
-    private let keeper: any QuotaKeeper
+extension Endpoint {
+    static let quotasPath = "/v1/quotas"
 
-    init(from keeper: any QuotaKeeper) {
-        self.keeper = keeper
+    /// What concerns the quotas of directories: `/v1/quotas` and `/v1/quotas/DIRECTORY`.
+    public static func quotas(_ keeper: any QuotaKeeper) -> [Endpoint] {
+        [
+            Endpoint("GET", quotasPath, for: .trusted, takesLong: true) { _ in .json(keeper.list()) },
+            Endpoint("GET", "\(quotasPath)/", for: .anyone) { (request) throws(ControlRefusal) in
+                .json(try keeper.quota(of: try directory(request), for: request.peer))
+            },
+            Endpoint("PUT", "\(quotasPath)/", for: .trusted, takesLong: true) {
+                (request) throws(ControlRefusal) in
+                let change = try request.json(QuotaChangeRequest.self)
+                return .json(try keeper.set(change, on: try directory(request)))
+            },
+            Endpoint("DELETE", "\(quotasPath)/", for: .trusted, takesLong: true) {
+                (request) throws(ControlRefusal) in
+                .json(try keeper.remove(from: try directory(request)))
+            },
+        ]
     }
 
-    static func isMeant(by request: Wire.Request) -> Bool {
-        request.path == path || request.path.hasPrefix("\(path)/")
-    }
-
-    /// Whether the answer may take so long, or be so large, that it needs a thread of its own.
-    static func takesLong(_ request: Wire.Request) -> Bool {
-        request.method != "GET" || request.path == path
-    }
-
-    func answer(_ request: Wire.Request, to peer: Peer) -> [UInt8] {
-        do throws(ControlError) {
-            do throws(ControlRefusal) {
-                return try answerKnown(request, to: peer)
-            } catch {
-                return try Wire.refusal(error)
-            }
-        } catch {
-            return Wire.refusal("500 Internal Server Error")
-        }
-    }
-
-    private func answerKnown(
-        _ request: Wire.Request, to peer: Peer
-    ) throws(ControlRefusal) -> [UInt8] {
-        guard peer.isTrusted || !Self.takesLong(request) else {
-            throw ControlRefusal(.denied, "permission denied: only root and the mount's owner")
-        }
-        if request.path == Self.path {
-            guard request.method == "GET" else { return Wire.refusal("405 Method Not Allowed") }
-            return Self.encoded(keeper.list())
-        }
-        guard let directory = MountPath(encoded: request.path.dropFirst(Self.path.count + 1)) else {
+    private static func directory(_ request: ControlRequest) throws(ControlRefusal) -> MountPath {
+        guard let directory = MountPath(encoded: request.rest) else {
             throw ControlRefusal(.malformed, "the path of the directory is not percent-encoded")
         }
-        switch request.method {
-        case "GET": return Self.encoded(try keeper.quota(of: directory, for: peer))
-        case "DELETE": return Self.encoded(try keeper.remove(from: directory))
-        case "PUT":
-            guard let body = request.body else { return Wire.refusal("413 Content Too Large") }
-            return Self.encoded(try keeper.set(try Self.change(in: body), on: directory))
-        default: return Wire.refusal("405 Method Not Allowed")
-        }
-    }
-
-    private static func change(in body: [UInt8]) throws(ControlRefusal) -> QuotaChangeRequest {
-        do throws(ControlError) {
-            return try JSON.decode(QuotaChangeRequest.self, from: body)
-        } catch {
-            throw ControlRefusal(.malformed, "the body is not JSON as /v1/quotas takes it")
-        }
-    }
-
-    private static func encoded(_ value: some Encodable) -> [UInt8] {
-        do throws(ControlError) {
-            return Wire.answer("200 OK", try JSON.encode(value))
-        } catch {
-            return Wire.refusal("500 Internal Server Error")
-        }
+        return directory
     }
 }
 
@@ -78,7 +38,7 @@ extension Client {
 
     public static func quotas(of mount: MountEntry) throws(ControlError) -> Result<QuotaList, ControlRefusal>
     {
-        let question = Wire.question(QuotaAnswers.path)
+        let question = Wire.question(Endpoint.quotasPath)
         let answer = try ask(question, of: mount, patience: patienceSeconds, upTo: listLimitBytes)
         return try decoded(QuotaList.self, answer)
     }
@@ -105,6 +65,6 @@ extension Client {
     }
 
     private static func path(of directory: MountPath) -> String {
-        "\(QuotaAnswers.path)/\(directory.encoded)"
+        "\(Endpoint.quotasPath)/\(directory.encoded)"
     }
 }

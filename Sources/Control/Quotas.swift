@@ -112,19 +112,8 @@ public struct MountPath: Hashable, Sendable {
     /// nil for what is not encoded as above.
     public init?(encoded: some StringProtocol) {
         var names: [[UInt8]] = []
-        for part in encoded.utf8.split(separator: UInt8(ascii: "/")) {
-            var name: [UInt8] = []
-            var rest = part[...]
-            while let byte = rest.popFirst() {
-                guard byte == UInt8(ascii: "%") else {
-                    name.append(byte)
-                    continue
-                }
-                let digits = String(decoding: rest.prefix(2), as: UTF8.self)
-                guard digits.utf8.count == 2, let value = UInt8(digits, radix: 16) else { return nil }
-                name.append(value)
-                rest = rest.dropFirst(2)
-            }
+        for part in encoded.split(separator: "/") {
+            guard let name = PercentCode.decoded(part) else { return nil }
             names.append(name)
         }
         self.names = names
@@ -136,6 +125,13 @@ public struct Peer: Hashable, Sendable {
     public let user: UInt32
     /// Root or the owner of this process, who may see and change everything.
     public let isTrusted: Bool
+
+    /// Somebody of whom the kernel says nothing.
+    static let unknown = Peer(user: .max, isTrusted: false)
+
+    /// Whether names and doings of all users can be told to this one. What the network may read was settled
+    /// when its address was given.
+    public var mayKnowNames: Bool { isTrusted || self == .unknown }
 }
 
 /// What answers `/v1/quotas`.

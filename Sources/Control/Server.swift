@@ -3,13 +3,17 @@ import CLinux
 import Glibc
 import Synchronization
 
-/// Answers questions about one mount on its control socket, from one thread of its own.
+/// Answers questions about one mount on its control socket, and on a network address where one was asked for,
+/// from one thread of its own.
 ///
-/// The socket is open to every local user, so that each connection is bounded: in the size of its request, in
-/// time, and in number, altogether and a user.
+/// The socket is open to every local user, and the address to whoever reaches it, so that each connection is
+/// bounded: in the size of its request, in time, and in number, altogether and a user.
 public final class Server: Sendable {
     static let connectionLimit = 32
     static let connectionLimitPerUser = 8
+    /// Of the network. Who asks at once is answered all the same: the oldest makes room.
+    static let networkConnectionLimit = 16
+    static let networkQueueLength = 128
     static let requestTimeMilliseconds = 5000
     static let longAnswerLimit = 4
     /// How long the daemon of a mount that has ended may take to end, too.
@@ -17,48 +21,25 @@ public final class Server: Sendable {
 
     private let path: String
     private let listener: Int32
-    private let answerStatus: @Sendable () -> Status
-    private let changeLimits: @Sendable (LimitsRequest) throws(ControlRefusal) -> LimitsAnswer
-    private let quotas: QuotaAnswers?
-    private let nodes: NodeAnswers?
+    private let network: NetworkListener?
+    private let router: Router
     /// How many answers are being made on threads of their own.
     private let longAnswers = Atomic<Int>(0)
-    private let reload: @Sendable () throws(ControlRefusal) -> LimitsAnswer
     private let stopped = Atomic<Bool>(false)
-
-    private struct Connection {
-        let descriptor: Int32
-        let user: UInt32
-        let deadline: Int
-        var received: [UInt8] = []
-    }
 
     /// Listens at `path`, in a folder that it makes if need be. A socket there that nobody listens on is
     /// replaced.
     ///
     /// - Parameters:
-    ///   - limits: changes the limits; called for root and the owner of this process only.
-    ///   - quotas: answers what concerns the quotas of directories; nil for none.
-    ///   - nodes: lists the nodes, for the same; nil for nobody.
-    ///   - reload: reads the configuration anew; for the same.
+    ///   - network: where else it listens; it is closed with the process.
+    ///   - endpoints: all that it answers.
     public init(
-        at path: String,
-        limits: @escaping @Sendable (LimitsRequest) throws(ControlRefusal) -> LimitsAnswer = {
-            (_) throws(ControlRefusal) in throw ControlRefusal(.refused, "the limits are fixed")
-        },
-        quotas: (any QuotaKeeper)? = nil,
-        nodes: (any NodeLister)? = nil,
-        reload: @escaping @Sendable () throws(ControlRefusal) -> LimitsAnswer = { () throws(ControlRefusal) in
-            throw ControlRefusal(.refused, "there is nothing to read anew")
-        },
-        status: @escaping @Sendable () -> Status
+        at path: String, and network: NetworkListener? = nil, answering endpoints: [Endpoint]
     ) throws(Errno) {
         self.path = path
-        changeLimits = limits
-        self.reload = reload
-        answerStatus = status
-        self.quotas = quotas.map { QuotaAnswers(from: $0) }
-        self.nodes = nodes.map { NodeAnswers(from: $0) }
+        self.network = network
+        router = Router(
+            endpoints, showingPage: network?.showsPage ?? false, onLoopback: network?.isLoopback ?? true)
         listener = try Self.listen(at: path)
         do throws(Errno) {
             try Thread.start { [self] in serve() }
@@ -118,164 +99,119 @@ public final class Server: Sendable {
                 if isOver { close(connection.descriptor) }
                 return isOver
             }
-            var waits = connections.map { pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0) }
+            var waits = connections.map { pollfd(fd: $0.descriptor, events: $0.events, revents: 0) }
             // With all places taken, who comes next waits in the queue of the socket.
-            let isFull = connections.count >= Self.connectionLimit
+            let isFull = connections.count { $0.user != nil } >= Self.connectionLimit
             waits.append(pollfd(fd: isFull ? -1 : listener, events: Int16(POLLIN), revents: 0))
+            waits.append(pollfd(fd: network?.descriptor ?? -1, events: Int16(POLLIN), revents: 0))
             let first = connections.map(\.deadline).min()
             let timeout = first.map { Int32(clamping: $0 - now) } ?? -1
             guard unsafe poll(&waits, UInt(waits.count), timeout) > 0 else { continue }
             var kept: [Connection] = []
-            for (index, connection) in connections.enumerated() {
-                if waits[index].revents == 0 {
+            for (connection, wait) in zip(connections, waits) {
+                if wait.revents == 0 {
                     kept.append(connection)
-                } else if let rest = received(on: connection) {
+                } else if let rest = proceeded(connection) {
                     kept.append(rest)
                 } else {
                     close(connection.descriptor)
                 }
             }
+            if waits[waits.count - 2].revents != 0 { accept(from: listener, beside: &kept) }
+            if waits[waits.count - 1].revents != 0, let network {
+                acceptUnknown(from: network.descriptor, beside: &kept)
+            }
             connections = kept
-            guard waits[waits.count - 1].revents != 0 else { continue }
-            if let next = accept(beside: connections) { connections.append(next) }
         }
     }
 
-    private func accept(beside others: [Connection]) -> Connection? {
+    private func accept(from listener: Int32, beside others: inout [Connection]) {
         let descriptor = linux_socket_accept(listener)
-        guard descriptor >= 0 else { return nil }
+        guard descriptor >= 0 else { return }
         let peer = linux_socket_peer(descriptor)
         let already = others.count { $0.user == peer.user }
         guard peer.error == 0, peer.user == 0 || already < Self.connectionLimitPerUser else {
             close(descriptor)
-            return nil
+            return
         }
-        let deadline = Files.monotonicMilliseconds() + Self.requestTimeMilliseconds
-        return Connection(descriptor: descriptor, user: peer.user, deadline: deadline)
+        others.append(Connection(descriptor, of: peer.user))
     }
 
-    /// Reads what has come; answers a whole request. Returns the connection as long as more must come.
-    private func received(on connection: Connection) -> Connection? {
-        var connection = connection
-        do throws(Errno) {
-            let part = try Files.read(connection.descriptor, upTo: Wire.headLimitBytes)
-            if part.isEmpty { return nil }
-            connection.received += part
-        } catch {
-            return error == .wouldBlock ? connection : nil
-        }
-        if let request = Wire.request(in: connection.received) {
-            let peer = Self.peer(connection.user)
-            if let quotas, QuotaAnswers.isMeant(by: request) {
-                answer(request, by: peer, from: quotas, on: connection)
-            } else if let nodes, NodeAnswers.isMeant(by: request) {
-                if let refusal = NodeAnswers.refusal(of: request, by: peer) {
-                    send(refusal, on: connection)
-                } else {
-                    answerApart(on: connection) { descriptor in
-                        nodes.answer { Self.sendAll($0, on: descriptor) }
-                    }
-                }
-            } else {
-                send(answer(to: request, by: peer), on: connection)
+    /// Of who comes over the network nothing is known, so that nobody there can be told from a crowd.
+    private func acceptUnknown(from listener: Int32, beside others: inout [Connection]) {
+        // Many at once: one whom the queue has no place for tries again only after a second.
+        for _ in 0..<Self.networkQueueLength {
+            let descriptor = linux_socket_accept(listener)
+            guard descriptor >= 0 else { return }
+            if others.count(where: { $0.user == nil }) >= Self.networkConnectionLimit,
+                let oldest = others.firstIndex(where: { $0.user == nil })
+            {
+                close(others.remove(at: oldest).descriptor)
             }
-            return nil
-        }
-        if Wire.hasOverlongHead(connection.received) {
-            send(Wire.refusal("431 Request Header Fields Too Large"), on: connection)
-            return nil
-        }
-        return connection
-    }
-
-    private static func peer(_ user: UInt32) -> Peer {
-        Peer(user: user, isTrusted: user == 0 || user == geteuid())
-    }
-
-    /// Answers at once, or on a thread of its own what may take long and is asked by one who may.
-    private func answer(
-        _ request: Wire.Request, by peer: Peer, from quotas: QuotaAnswers, on connection: Connection
-    ) {
-        guard QuotaAnswers.takesLong(request), peer.isTrusted else {
-            return send(quotas.answer(request, to: peer), on: connection)
-        }
-        answerApart(on: connection) { descriptor in
-            _ = Self.sendAll(quotas.answer(request, to: peer), on: descriptor)
+            others.append(Connection(descriptor, of: nil))
         }
     }
 
-    /// Runs `body` with the connection on a thread of its own, unless too many run already.
-    private func answerApart(on connection: Connection, _ body: @escaping @Sendable (Int32) -> Void) {
+    /// Takes what has come, or sends on. Returns the connection as long as it is not at its end.
+    private func proceeded(_ connection: Connection) -> Connection? {
+        var connection = connection
+        switch connection.state {
+        case .asking: return connection.receive() ? answered(connection) : nil
+        case .answering: return connection.send() ? connection : nil
+        case .parting: return connection.drain() ? connection : nil
+        }
+    }
+
+    /// Answers where the request is whole.
+    private func answered(_ connection: Connection) -> Connection? {
+        let reply: Reply
+        if let request = Wire.request(in: connection.received) {
+            let peer = connection.user.map { Peer(user: $0, isTrusted: $0 == 0 || $0 == geteuid()) }
+            do throws(Router.Unrouted) {
+                let route = try router.route(request, by: peer)
+                if !route.endpoint.takesLong {
+                    reply = route.reply()
+                } else if answerApart(route, on: connection) {
+                    return nil
+                } else {
+                    reply = .error("503 Service Unavailable")
+                }
+            } catch {
+                reply = error.reply
+            }
+        } else if Wire.hasOverlongHead(connection.received) {
+            reply = .error("431 Request Header Fields Too Large")
+        } else {
+            return connection
+        }
+        var connection = connection
+        connection.answer(with: Wire.answer(reply))
+        return connection.send() ? connection : nil
+    }
+
+    /// Answers on a thread of its own; false where there are too many of them.
+    private func answerApart(_ route: Router.Route, on connection: Connection) -> Bool {
         let descriptor = dup(connection.descriptor)
-        let isStarted = longAnswers.wrappingAdd(1, ordering: .relaxed).newValue <= Self.longAnswerLimit
+        let isFree = longAnswers.wrappingAdd(1, ordering: .relaxed).newValue <= Self.longAnswerLimit
         do throws(Errno) {
-            guard isStarted, descriptor >= 0 else { throw .resourceTemporarilyUnavailable }
+            guard isFree, descriptor >= 0 else { throw .resourceTemporarilyUnavailable }
             try Thread.start { [self] in
-                body(descriptor)
-                longAnswers.wrappingSubtract(1, ordering: .relaxed)
+                if let pieces = route.endpoint.pieces {
+                    let head = Wire.head(of: route.reply(), length: nil)
+                    if Self.sendAll(head, on: descriptor) { pieces { Self.sendAll($0, on: descriptor) } }
+                    longAnswers.wrappingSubtract(1, ordering: .relaxed)
+                } else {
+                    let answer = Wire.answer(route.reply())
+                    longAnswers.wrappingSubtract(1, ordering: .relaxed)
+                    _ = Self.sendAll(answer, on: descriptor)
+                }
                 close(descriptor)
             }
+            return true
         } catch {
             longAnswers.wrappingSubtract(1, ordering: .relaxed)
             if descriptor >= 0 { close(descriptor) }
-            send(Wire.refusal("503 Service Unavailable"), on: connection)
-        }
-    }
-
-    private func answer(to request: Wire.Request, by peer: Peer) -> [UInt8] {
-        do throws(ControlError) {
-            switch (request.method, request.path) {
-            case ("GET", "/v1/status"): return Wire.answer("200 OK", try JSON.encode(answerStatus()))
-            case ("PUT", "/v1/limits"):
-                guard let body = request.body else { return Wire.refusal("413 Content Too Large") }
-                return try answer(to: peer) { () throws(ControlRefusal) in
-                    try changeLimits(try Self.limitsRequest(in: body))
-                }
-            case ("PUT", "/v1/reload"): return try answer(to: peer, reload)
-            default: return Self.answer(toOther: request)
-            }
-        } catch {
-            return Wire.refusal("500 Internal Server Error")
-        }
-    }
-
-    /// Answers who may change something with what became of it.
-    private func answer(
-        to peer: Peer, _ change: () throws(ControlRefusal) -> LimitsAnswer
-    ) throws(ControlError) -> [UInt8] {
-        let answer: LimitsAnswer
-        do throws(ControlRefusal) {
-            guard peer.isTrusted else {
-                throw ControlRefusal(.denied, "permission denied: only root and the mount's owner")
-            }
-            answer = try change()
-        } catch {
-            return try Wire.refusal(error)
-        }
-        return Wire.answer("200 OK", try JSON.encode(answer))
-    }
-
-    private static func limitsRequest(in body: [UInt8]) throws(ControlRefusal) -> LimitsRequest {
-        do throws(ControlError) {
-            return try JSON.decode(LimitsRequest.self, from: body)
-        } catch {
-            throw ControlRefusal(.malformed, "the body is not JSON as /v1/limits takes it")
-        }
-    }
-
-    private static func answer(toOther request: Wire.Request) -> [UInt8] {
-        switch (request.method, request.path) {
-        case ("", _): return Wire.refusal("400 Bad Request")
-        case ("GET", _): return Wire.refusal("404 Not Found")
-        default: return Wire.refusal("405 Method Not Allowed")
-        }
-    }
-
-    /// An answer is far smaller than a socket's buffer: it is taken whole, or its reader does not read.
-    private func send(_ bytes: [UInt8], on connection: Connection) {
-        unsafe bytes.withUnsafeBytes { answer in
-            guard let start = answer.baseAddress else { return }
-            _ = unsafe linux_socket_send(connection.descriptor, start, answer.count)
+            return false
         }
     }
 
@@ -284,10 +220,7 @@ public final class Server: Sendable {
     private static func sendAll(_ bytes: [UInt8], on descriptor: Int32) -> Bool {
         var rest = bytes[...]
         while !rest.isEmpty {
-            let sent = unsafe rest.withUnsafeBytes { answer in
-                guard let start = answer.baseAddress else { return 0 }
-                return unsafe linux_socket_send(descriptor, start, answer.count)
-            }
+            let sent = Connection.send(rest, on: descriptor)
             if sent > 0 {
                 rest = rest.dropFirst(sent)
                 continue

@@ -23,6 +23,11 @@ enum Wire {
         /// Empty where the first line is no request's.
         var method = ""
         var path = ""
+        /// What is behind the path's question mark.
+        var query = ""
+        /// The headers of these names, empty where there is none.
+        var host = ""
+        var accepts = ""
         /// nil where it is longer than is read.
         var body: [UInt8]? = []
     }
@@ -35,14 +40,21 @@ enum Wire {
         let lines = String(decoding: bytes[..<end], as: UTF8.self).split(whereSeparator: \.isNewline)
         let words = lines.first?.split(separator: " ") ?? []
         guard words.count == 3, words[2].hasPrefix("HTTP/1.") else { return Request() }
-        let method = String(words[0])
-        let path = String(words[1])
-        let lengths = lines.dropFirst().compactMap(length)
-        guard Set(lengths).count <= 1 else { return Request() }
-        let length = lengths.first ?? 0
-        guard length <= bodyLimitBytes else { return Request(method: method, path: path, body: nil) }
+        let target = words[1].split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        var request = Request(method: String(words[0]), path: String(target.first ?? ""))
+        request.query = target.count == 2 ? String(target[1]) : ""
+        request.host = values(of: "host", in: lines).first.map { String($0) } ?? ""
+        request.accepts = values(of: "accept", in: lines).joined(separator: ",")
+        let lengths = Set(values(of: "content-length", in: lines))
+        guard lengths.count <= 1 else { return Request() }
+        let length = lengths.first.map(number) ?? 0
+        guard length <= bodyLimitBytes else {
+            request.body = nil
+            return request
+        }
         guard bytes.count - end >= length else { return nil }
-        return Request(method: method, path: path, body: Array(bytes[end..<end + length]))
+        request.body = Array(bytes[end..<end + length])
+        return request
     }
 
     /// Whether `bytes` begin with a head that is longer than is read.
@@ -50,46 +62,45 @@ enum Wire {
         bytes.count >= headLimitBytes && endOfHead(in: bytes) == nil
     }
 
-    /// What a header line says of the body's length; nil where it is another header. What is no number is
-    /// too long.
-    private static func length(_ line: Substring) -> Int? {
-        let parts = line.split(separator: ":", maxSplits: 1)
-        guard parts.count == 2, parts[0].lowercased() == "content-length" else { return nil }
-        let digits = parts[1].drop { $0 == " " }
+    /// What the lines of a head say of the header `name`.
+    private static func values(of name: String, in lines: [Substring]) -> [Substring] {
+        lines.dropFirst().compactMap { line in
+            let parts = line.split(separator: ":", maxSplits: 1)
+            guard parts.count == 2, parts[0].lowercased() == name else { return nil }
+            return parts[1].drop { $0 == " " }
+        }
+    }
+
+    /// What is no number is too long.
+    private static func number(_ digits: Substring) -> Int {
         guard digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return .max }
         return Int(digits) ?? .max
     }
 
-    static func question(_ path: String, method: String? = nil, putting body: [UInt8]? = nil) -> [UInt8] {
+    static func question(
+        _ path: String, method: String? = nil, putting body: [UInt8]? = nil,
+        accepting type: String = "application/json"
+    ) -> [UInt8] {
         let method = method ?? (body == nil ? "GET" : "PUT")
         let length = body.map { "Content-Type: application/json\r\nContent-Length: \($0.count)\r\n" } ?? ""
-        let head = "\(method) \(path) HTTP/1.1\r\nHost: dmemfs\r\n\(length)Connection: close\r\n\r\n"
-        return Array(head.utf8) + (body ?? [])
+        let first = "\(method) \(path) HTTP/1.1\r\nHost: dmemfs\r\nAccept: \(type)\r\n"
+        return Array("\(first)\(length)Connection: close\r\n\r\n".utf8) + (body ?? [])
     }
 
-    static func answer(_ status: String, _ body: [UInt8]) -> [UInt8] {
-        let head = """
-            HTTP/1.1 \(status)\r
-            Content-Type: application/json\r
-            Content-Length: \(body.count)\r
-            Connection: close\r
-            \r
+    static func answer(_ reply: Reply) -> [UInt8] { head(of: reply, length: reply.body.count) + reply.body }
 
-            """
-        return Array(head.utf8) + body
+    /// - Parameter length: of the body, in bytes; nil for one that ends with the connection.
+    static func head(of reply: Reply, length: Int?) -> [UInt8] {
+        let lines =
+            ["HTTP/1.1 \(reply.status)", "Content-Type: \(reply.type)"] + reply.headers
+            + (length.map { ["Content-Length: \($0)"] } ?? [])
+            + ["Cache-Control: no-store", "Connection: close"]
+        return Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)
     }
 
-    static func refusal(_ status: String) -> [UInt8] {
-        answer(status, Array("{\"error\":\"\(status)\"}\n".utf8))
-    }
-
-    /// A no that says why: `{"error": …}`.
-    private struct Explanation: Codable {
+    /// The body of a no: `{"error": …}`.
+    struct Explanation: Codable {
         let error: String
-    }
-
-    static func refusal(_ refusal: ControlRefusal) throws(ControlError) -> [UInt8] {
-        answer(refusal.cause.status, try JSON.encode(Explanation(error: refusal.description)))
     }
 
     /// The body of a whole answer to what may be refused.

@@ -1,5 +1,6 @@
 public import Accounting
 public import Basics
+public import Control
 public import Fuse
 public import Serving
 public import Storage
@@ -77,6 +78,10 @@ public struct Configuration: Sendable {
     /// How long a stop waits for those who still use the mount.
     public let stopTimeoutMilliseconds: Int
     public let memoryGuard: MemoryGuard.Policy
+    /// Where the metrics are told over TCP; nil for nowhere.
+    public let metricsAddress: NetworkListener.Address?
+    /// Whether the page is shown there, too.
+    public let showsPage: Bool
 
     /// - Parameter memory: how much memory a percentage is of, in bytes.
     public init(
@@ -94,6 +99,7 @@ public struct Configuration: Sendable {
             }
         }
         draft.checkEngine()
+        draft.checkPage()
         let bytes = draft.resolvedBytes(memory)
         guard draft.faults.isEmpty else { throw ConfigurationError(faults: draft.faults) }
         self.request = request
@@ -119,6 +125,8 @@ public struct Configuration: Sendable {
         warnings = draft.warnings
         stopTimeoutMilliseconds = draft.stopTimeoutMilliseconds
         memoryGuard = draft.memoryGuard
+        metricsAddress = draft.metricsAddress
+        showsPage = draft.showsPage
     }
 
     private static func settings(of request: MountRequest, _ draft: inout Draft) -> [Setting] {
@@ -176,6 +184,8 @@ public struct Configuration: Sendable {
             ("allow_other", allowsOthers == other.allowsOthers),
             ("node_limit_errno", limits.nodeLimitErrno == other.limits.nodeLimitErrno),
             ("memory_guard", memoryGuard == other.memoryGuard), ("mlock", locksMemory == other.locksMemory),
+            ("metrics_listen", metricsAddress == other.metricsAddress),
+            ("page", showsPage == other.showsPage),
             ("stop_timeout", stopTimeoutMilliseconds == other.stopTimeoutMilliseconds),
         ]
         return pairs.filter { !$0.1 }.map(\.0)

@@ -26,6 +26,7 @@ public enum Daemon {
         let memory = AvailableMemory()
         try checkMemory(configuration, memory, log)
         if configuration.locksMemory { try lockMemory() }
+        let network = try listen(configuration)
         let place = try Mountpoint.prepare(configuration)
         // Before there are threads: each has capabilities of its own. What is left suffices to mount and to
         // unmount. A user has none, and needs the setuid fusermount3 for both. Attached, we may have to end
@@ -36,12 +37,25 @@ public enum Daemon {
         let mount: RunningMount
         do throws(Failure) {
             mount = try RunningMount(
-                configuration, at: place.path, memory: memory, readiness: readiness, log: log)
+                configuration, at: place.path, memory: memory, readiness: readiness, network: network,
+                log: log)
         } catch {
             place.undo()
             throw error
         }
         return mount.serve()
+    }
+
+    /// Before there is a mount: an address that cannot be had is a reason not to make one.
+    private static func listen(_ configuration: Configuration) throws(Failure) -> NetworkListener? {
+        guard let address = configuration.metricsAddress else { return nil }
+        do throws(Errno) {
+            return try NetworkListener(at: address, showingPage: configuration.showsPage)
+        } catch {
+            throw Failure(
+                .mountFailed,
+                "cannot listen on \(address) (\(Wording.of(error))): choose another --metrics-listen")
+        }
     }
 
     private static func lockMemory() throws(Failure) {
@@ -90,7 +104,7 @@ final class RunningMount: Sendable {
     let tree: Tree
     /// nil where the bytes of files are the daemon's own memory.
     let tmpfs: PrivateTmpfs?
-    private let session: Session
+    let session: Session
     private let fullWatch: FullWatch
     private let heartbeat: Heartbeat
     /// Of the mount's device: tells our mount from another at the same place. nil for one that somebody else
@@ -100,13 +114,16 @@ final class RunningMount: Sendable {
     private let mountNumber: UInt64
     let startedMilliseconds = Files.monotonicMilliseconds()
     private let isReady = Atomic<Bool>(false)
+    /// Where the metrics are told beside the control socket.
+    let network: NetworkListener?
     /// Set once, before serving begins.
     let server = Mutex<Server?>(nil)
 
     init(
         _ configuration: Configuration, at path: String, memory: AvailableMemory, readiness: Readiness,
-        log: Logger
+        network: NetworkListener? = nil, log: Logger
     ) throws(Failure) {
+        self.network = network
         self.configuration = configuration
         self.memory = memory
         guardWatch = GuardWatch(configuration.memoryGuard, memory: memory, log: log)

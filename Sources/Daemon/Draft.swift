@@ -1,5 +1,6 @@
 import Accounting
 import Basics
+import Control
 import Serving
 import Storage
 
@@ -24,6 +25,8 @@ struct Draft {
     private(set) var warnings: [String] = []
     private(set) var followsSymlinks = true
     private(set) var locksMemory = false
+    private(set) var metricsAddress: NetworkListener.Address?
+    private(set) var showsPage = false
     private(set) var size = SizeArgument.percent(thousandths: 25_000)
     private var flags = Set(["nosuid", "nodev"])
     private let isRoot: Bool
@@ -88,6 +91,7 @@ struct Draft {
         case "uid": owner = identity(setting, Accounts.user) ?? owner
         case "gid": group = identity(setting, Accounts.group) ?? group
         case "fsname": applyName(setting)
+        case "metrics_listen": applyAddress(setting)
         // Depends on the engine, which may be named later.
         case "huge": break
         case "mpol": warnings.append("\(setting.spelling) changes nothing on a dmemfs")
@@ -105,6 +109,25 @@ struct Draft {
         }
     }
 
+    private mutating func applyAddress(_ setting: Setting) {
+        guard let address = NetworkListener.Address(setting.value ?? "") else {
+            fault(
+                "\(setting.spelling): '\(setting.value ?? "")' is no address: write :9200 for this machine "
+                    + "alone, or a numeric address and a port such as 10.0.0.1:9200")
+            return
+        }
+        metricsAddress = address
+        guard !address.isLoopback else { return }
+        warnings.append(
+            "\(setting.spelling): whoever reaches \(address) reads the names of directories with quotas")
+    }
+
+    /// Notices a page that nobody could look at.
+    mutating func checkPage() {
+        guard let page = values["page"], metricsAddress == nil else { return }
+        fault("\(page.spelling) needs an address: give --metrics-listen, too")
+    }
+
     private mutating func applyLabel(_ setting: Setting) {
         guard let value = setting.value, !value.isEmpty else {
             fault("\(setting.spelling) needs a value: the label")
@@ -119,6 +142,7 @@ struct Draft {
         case "nonempty": acceptsNonEmpty = true
         case "acl": usesACL = true
         case "noacl": usesACL = false
+        case "page": showsPage = true
         case "mlock", "noswap": locksMemory = true
         case "allow_other":
             allowsOthers = true

@@ -69,7 +69,7 @@ public enum OptionList {
         "nosymfollow", "fsname", "allow_other", "allow_root", "auto_unmount", "private", "acl", "noacl",
         "stop_timeout",
         "memory_guard", "memory_guard_action", "memory_guard_interval", "memory_guard_headroom", "keep_free",
-        "huge", "mpol", "noswap", "mlock",
+        "huge", "mpol", "noswap", "mlock", "metrics_listen", "page",
         "config", "remount",
     ])
 

@@ -9,7 +9,7 @@ struct QuotaControl: QuotaKeeper {
     let tree: Tree
 
     func list() -> QuotaList {
-        QuotaList(quotas: tree.quotas().map { Self.status(MountPath(names: $0.path), $0.state) })
+        QuotaList(quotas: tree.quotas().map { QuotaStatus(MountPath(names: $0.path), $0.state) })
     }
 
     func quota(of directory: MountPath, for peer: Peer) throws(ControlRefusal) -> QuotaStatus {
@@ -17,7 +17,7 @@ struct QuotaControl: QuotaKeeper {
         guard let state = tree.quota(of: node) else {
             throw ControlRefusal(.refused, reason(.none, directory))
         }
-        return Self.status(directory, state)
+        return QuotaStatus(directory, state)
     }
 
     func set(_ request: QuotaChangeRequest, on directory: MountPath) throws(ControlRefusal) -> QuotaStatus {
@@ -28,7 +28,7 @@ struct QuotaControl: QuotaKeeper {
         change.drains = request.drain ?? false
         let node = try find(directory)
         do throws(QuotaRefusal) {
-            return Self.status(directory, try tree.setQuota(of: node, to: change))
+            return QuotaStatus(directory, try tree.setQuota(of: node, to: change))
         } catch {
             throw ControlRefusal(.refused, "no change: \(reason(error, directory, change))")
         }
@@ -40,16 +40,10 @@ struct QuotaControl: QuotaKeeper {
             let state = tree.quota(of: node)
             try tree.removeQuota(of: node)
             guard let state else { throw .none }
-            return Self.status(directory, state)
+            return QuotaStatus(directory, state)
         } catch {
             throw ControlRefusal(.refused, reason(error, directory))
         }
-    }
-
-    private static func status(_ directory: MountPath, _ state: QuotaState) -> QuotaStatus {
-        QuotaStatus(
-            directory: directory.text, maxBytes: state.maxBytes, maxNodes: state.maxNodes,
-            usedBytes: state.usedBytes, usedNodes: state.usedNodes, reserved: state.isSetAside)
     }
 
     private func find(_ directory: MountPath, for peer: Peer? = nil) throws(ControlRefusal) -> NodeID {
@@ -124,5 +118,13 @@ struct QuotaControl: QuotaKeeper {
 
     private static func figure(_ bytes: Int) -> String {
         "\(ByteCount(bytes)) (\(bytes) bytes)"
+    }
+}
+
+extension QuotaStatus {
+    init(_ directory: MountPath, _ state: QuotaState) {
+        self.init(
+            directory: directory.text, maxBytes: state.maxBytes, maxNodes: state.maxNodes,
+            usedBytes: state.usedBytes, usedNodes: state.usedNodes, reserved: state.isSetAside)
     }
 }

@@ -18,17 +18,25 @@ extension RunningMount {
         let folder = SocketPath.ownFolder()
         let socket = SocketPath.path(in: folder, deviceMinor: deviceMinor)
         do throws(Errno) {
-            let server = try Server(
-                at: socket, limits: { [self] (request) throws(ControlRefusal) in try resize(request) },
-                quotas: QuotaControl(mountpoint: path, tree: tree), nodes: NodeControl(tree: tree),
-                reload: { [self] () throws(ControlRefusal) in try reload() }
-            ) { [self] in
-                status
-            }
+            let server = try Server(at: socket, and: network, answering: endpoints)
             self.server.withLock { $0 = server }
+            if let network {
+                let page = configuration.showsPage ? ", the page at http://\(network.address)/" : ""
+                log.notice("\(path): metrics at http://\(network.address)/metrics\(page)")
+            }
         } catch {
             log.warning("no control socket at \(socket), so that 'dmemfs status' does not work: \(error)")
         }
+    }
+
+    /// What this mount answers. A part of the program that answers more adds its endpoints here.
+    private var endpoints: [Endpoint] {
+        [
+            .status { [self] in status },
+            .limits { [self] (request) throws(ControlRefusal) in try resize(request) },
+            .reload { [self] () throws(ControlRefusal) in try reload() },
+        ] + Endpoint.quotas(QuotaControl(mountpoint: path, tree: tree)) + Endpoint.metrics(self)
+            + [.nodes(NodeControl(tree: tree))]
     }
 
     func closeControl() {

@@ -23,6 +23,7 @@ func shim_on_read(
             var isAnswered = false
             let count = min(count, Int(SHIM_LARGEST_REQUEST))
             try operations.read(NodeID(rawValue: node), at: offset, count: count) { segments in
+                shim_count_read(segments.byteCount)
                 unsafe DataReply(to: request).holds(segments)
                 isAnswered = true
             }
@@ -46,6 +47,7 @@ func shim_on_write(
             let taken = try operations.write(
                 unsafe payload.bytes, to: NodeID(rawValue: node), at: offset,
                 droppingPrivileges: dropsPrivileges)
+            shim_count_written(taken)
             reply.wrote(taken)
         } catch {
             if isWriteback { operations.lostWriteback(to: NodeID(rawValue: node), at: offset, error) }

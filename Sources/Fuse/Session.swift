@@ -17,6 +17,21 @@ public struct SessionError: Error, CustomStringConvertible, Sendable, Hashable {
     }
 }
 
+/// How many requests of one kind there were, and how long they took.
+public struct RequestFigures: Sendable {
+    /// As libfuse has it, such as `getattr`.
+    public let name: String
+    /// By how long they took: up to each of the bounds from the one before, and last the rest.
+    public let requests: [Int]
+    public let nanoseconds: Int
+
+    /// Of all kinds, in the order of `Session.figures`.
+    public static let names = (0..<UInt32(SHIM_KINDS)).map { unsafe String(cString: shim_kind_name($0)) }
+
+    /// In nanoseconds: powers of two.
+    public static let bounds = (0..<SHIM_BUCKETS - 1).map { 1 << Int(SHIM_FIRST_BUCKET + $0) }
+}
+
 /// What the callbacks are given: C holds it unretained, and the session that owns it outlives every callback.
 final class SessionContext: Sendable {
     let operations: any FileOperations
@@ -94,6 +109,28 @@ final class SessionContext: Sendable {
     /// the same is at that request still. From any thread.
     public func beats() -> [UInt32] {
         (0..<UInt32(workers)).map { unsafe shim_session_beat(session, $0) }
+    }
+
+    /// What the requests of each kind have taken so far. From any thread.
+    public func figures() -> [RequestFigures] {
+        (0..<UInt32(SHIM_KINDS)).map { kind in
+            let figures = unsafe shim_session_figures(session, kind)
+            let requests = unsafe withUnsafeBytes(of: figures.requests) { bytes in
+                unsafe bytes.bindMemory(to: UInt64.self).map { Int(clamping: $0) }
+            }
+            return RequestFigures(
+                name: RequestFigures.names[Int(kind)], requests: requests,
+                nanoseconds: Int(clamping: figures.nanoseconds))
+        }
+    }
+
+    /// How many bytes READ requests were answered with, and WRITE requests have stored. The kernel's own
+    /// reads from its cache, or from a backing file, are in neither.
+    public var transferredBytes: (read: Int, written: Int) {
+        unsafe (
+            Int(clamping: shim_session_bytes_read(session)),
+            Int(clamping: shim_session_bytes_written(session))
+        )
     }
 
     /// Connects the session to nobody, for tests: requests then come from `exchange`.

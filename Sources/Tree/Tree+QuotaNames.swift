@@ -48,6 +48,21 @@ extension Tree {
         }
     }
 
+    /// The quotas that hold most, at most `limit` of them and the largest first, and how many there are.
+    /// Names are looked for of these alone.
+    public func largestQuotas(
+        upTo limit: Int
+    ) -> (quotas: [(path: [[UInt8]], state: QuotaState)], count: Int) {
+        let levels = namespace.withLock { allocation in allocation.quotas.levels }
+        let states = levels.map { (directory: $0.key, state: QuotaState($0.value)) }
+        let largest = states.sorted { $0.state.usedBytes > $1.state.usedBytes }.prefix(limit)
+        let paths = paths(of: Set(largest.map(\.directory)))
+        let found = largest.compactMap { quota in
+            paths[quota.directory].map { (path: $0, state: quota.state) }
+        }
+        return (found, levels.count)
+    }
+
     /// The names that lead to each of the directories that is there. Reads each directory above once.
     private func paths(of directories: Set<NodeID>) -> [NodeID: [[UInt8]]] {
         var parents: [NodeID: NodeID] = [:]

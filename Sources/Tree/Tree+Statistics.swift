@@ -4,6 +4,9 @@ import Storage
 
 /// What statfs(2) reports.
 extension Tree {
+    /// Begins anew to keep the recent peaks of use.
+    public func resetPeaks() { ledger.resetPeaks() }
+
     /// What is free is what can be written now, at every level, and so no more than the guard admits.
     ///
     /// In a directory with a quota the figures are those of the innermost level that has a limit of bytes:

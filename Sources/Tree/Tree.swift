@@ -146,10 +146,12 @@ public final class Tree: Sendable {
         usage.dataBytes = stored.data
         usage.metadataBytes = usage.usedBytes - usage.dataBytes
         usage.peakBytes = max(usage.usedBytes, ledger.peakBytes)
+        usage.recentPeakBytes = max(usage.usedBytes, ledger.recentPeakBytes)
         usage.reservedBytes = ledger.reservedBytes
         usage.maxNodes = ledger.level.maxNodes
         usage.nodes = ledger.level.usedNodes
         usage.peakNodes = ledger.level.peakNodes
+        usage.recentPeakNodes = ledger.level.recentPeakNodes
         usage.openUnlinkedBytes = orphanBytes.load(ordering: .relaxed)
         usage.refusals.bytes = refusals.bytes.value
         usage.refusals.nodes = refusals.nodes.value

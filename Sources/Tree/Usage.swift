@@ -10,6 +10,8 @@ public struct Usage: Hashable, Sendable {
     public var metadataBytes = 0
     /// The highest `usedBytes` since the start.
     public var peakBytes = 0
+    /// The same since `Tree.resetPeaks`.
+    public var recentPeakBytes = 0
     /// Set aside for requests in flight and reservations; part of `usedBytes`.
     public var reservedBytes = 0
     /// nil where there is no node limit.
@@ -17,6 +19,8 @@ public struct Usage: Hashable, Sendable {
     public var nodes = 0
     /// The highest `nodes` since the start.
     public var peakNodes = 0
+    /// The same since `Tree.resetPeaks`.
+    public var recentPeakNodes = 0
     /// Held by files that have no name left and are still open.
     public var openUnlinkedBytes = 0
     public var refusals = Refusals()

@@ -34,6 +34,12 @@ struct MountCommand: ParsableCommand {
     @Flag(help: "Keep the memory out of swap.")
     var mlock = false
 
+    @Option(help: "Tell metrics over TCP: :9200 for this machine alone, or ADDRESS:PORT. (default: do not)")
+    var metricsListen: String?
+
+    @Flag(help: "Show a page there as well, for browsers, and what it shows.")
+    var page = false
+
     @Option(help: "Read further settings from this file, weaker than DMEMFS_… variables and flags.")
     var config: String?
 
@@ -56,7 +62,10 @@ struct MountCommand: ParsableCommand {
 
     /// The flags in the vocabulary of `-o`.
     private var flags: [Setting] {
-        limits.settings + LimitOptions.settings([("huge", huge), ("stop_timeout", stopTimeout)])
+        limits.settings
+            + LimitOptions.settings([
+                ("huge", huge), ("stop_timeout", stopTimeout), ("metrics_listen", metricsListen),
+            ])
     }
 
     func run() throws {
@@ -66,6 +75,7 @@ struct MountCommand: ParsableCommand {
     func request() throws(Failure) -> MountRequest {
         var settings = lists.flatMap { OptionList.settings(in: $0) } + flags
         if mlock { settings.append(Setting(name: "mlock", value: nil, spelling: "--mlock")) }
+        if page { settings.append(Setting(name: "page", value: nil, spelling: "--page")) }
         let named = settings.last { $0.name == "config" }?.value
         settings.removeAll { $0.name == "config" }
         var request = MountRequest(

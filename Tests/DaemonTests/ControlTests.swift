@@ -38,7 +38,7 @@ struct MountTableTests {
 
 @Suite("the control socket")
 struct ServerTests {
-    private static let status = Status(
+    static let status = Status(
         mountpoint: "/m", version: "1", pid: 1, engine: "memory", storage: "auto", limitBytes: 100,
         usedBytes: 40, dataBytes: 30, metadataBytes: 10, peakBytes: 50, reservedBytes: 0,
         openUnlinkedBytes: 0, maxNodes: nil, nodes: 3, peakNodes: 4, residentBytes: 9, uptimeSeconds: 2,
@@ -61,7 +61,7 @@ struct ServerTests {
         let folder = Folder.make()
         defer { Folder.remove(folder) }
         let path = "\(folder)/1.sock"
-        let server = try Server(at: path) { Self.status }
+        let server = try Server(at: path, answering: [.status { Self.status }])
         defer { server.stop() }
         try body(path)
     }
@@ -104,8 +104,8 @@ struct ServerTests {
         try Files.makeFolder("\(folder)/sub", mode: 0o755)
         let dead = unsafe linux_socket_listen(path, 1)
         close(dead)
-        let server = try Server(at: path) { Self.status }
-        #expect(throws: Errno.addressInUse) { try Server(at: path) { Self.status } }
+        let server = try Server(at: path, answering: [.status { Self.status }])
+        #expect(throws: Errno.addressInUse) { try Server(at: path, answering: [.status { Self.status }]) }
         server.stop()
         #expect(throws: Errno.noSuchFileOrDirectory) { try Files.status(of: path) }
     }

@@ -41,6 +41,27 @@ struct LoopbackDataTests {
         #expect(loopback.write([1], to: 2, at: -1).error == EINVAL)
     }
 
+    @Test("requests are counted by kind, and bytes that went through")
+    func counting() throws {
+        operations.answer { $0.segments = [[1, 2, 3], [4, 5]] }
+        for _ in 0..<3 { _ = loopback.read(2, at: 0, count: 100) }
+        _ = loopback.write(Array("hello".utf8), to: 2, at: 0)
+        loopback.forget(7)
+        operations.answer { $0.failure = .noSpace }
+        // A refusal is a request, too, but moves no bytes.
+        _ = loopback.write(Array("hello".utf8), to: 2, at: 0)
+        _ = loopback.send(4000)
+        let counts = ["read": 3, "write": 2, "forget": 1, "getattr": 0, "other": 2]
+        for (kind, count) in counts {
+            let figures = try #require(loopback.figures(of: kind))
+            #expect(figures.requests.reduce(0, +) == count, "\(kind): \(figures.requests)")
+            #expect(figures.requests.count == RequestFigures.bounds.count + 1)
+            let least = zip(figures.requests, [0] + RequestFigures.bounds).reduce(0) { $0 + $1.0 * $1.1 }
+            #expect(least <= figures.nanoseconds && (figures.nanoseconds > 0) == (count > 0))
+        }
+        #expect(loopback.transferredBytes == (15, 5))
+    }
+
     @Test("a length that the frame does not hold is refused")
     func lyingLengths() {
         var body = [UInt8](repeating: 0, count: 16)

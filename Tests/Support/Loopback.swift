@@ -90,6 +90,11 @@ public final class Loopback: Sendable {
         session.exchange(&frame, count, into: &reply)
     }
 
+    /// What was counted of the request so far.
+    package func figures(of kind: String) -> RequestFigures? { session.figures().first { $0.name == kind } }
+
+    package var transferredBytes: (read: Int, written: Int) { session.transferredBytes }
+
     /// Sends a request that must have a reply.
     public func ask(_ opcode: Opcode, node: UInt64 = 1, _ body: [UInt8] = []) -> Answer {
         guard let answer = send(opcode.rawValue, node: node, body) else {

@@ -78,6 +78,34 @@ void shim_session_stop(struct shim_session *_Nonnull session);
 /// A number of the worker `index` that is odd while it serves a request, and grows with each.
 uint32_t shim_session_beat(struct shim_session *_Nonnull session, unsigned index);
 
+/// How many kinds of requests are told apart.
+#define SHIM_KINDS 30
+/// Requests are counted by how long they took: up to 2^10 ns, up to 2^11 ns, and so on, and the rest.
+#define SHIM_FIRST_BUCKET 10
+#define SHIM_BUCKETS 19
+
+/// What the requests of one kind have taken since the session was made.
+struct shim_figures {
+    uint64_t requests[SHIM_BUCKETS];
+    uint64_t nanoseconds;
+};
+
+/// The name of a kind below `SHIM_KINDS`, as libfuse has it.
+const char *_Nonnull shim_kind_name(unsigned kind);
+
+/// From any thread. Each figure is exact; together they may straddle a request.
+struct shim_figures shim_session_figures(struct shim_session *_Nonnull session, unsigned kind);
+
+/// What READ requests were answered with, in bytes.
+uint64_t shim_session_bytes_read(struct shim_session *_Nonnull session);
+
+/// What WRITE requests have stored, in bytes.
+uint64_t shim_session_bytes_written(struct shim_session *_Nonnull session);
+
+/// Counts the bytes of a request that this thread serves.
+void shim_count_read(size_t bytes);
+void shim_count_written(size_t bytes);
+
 /// Frees the session and closes its descriptor. A mount that is still there is left, dead, to whoever
 /// unmounts it.
 void shim_session_destroy(struct shim_session *_Nonnull session);

@@ -51,6 +51,17 @@ int linux_socket_listen(const char *_Nonnull path, int backlog);
 /// Returns the descriptor, or the negated errno: ECONNREFUSED where nobody listens any more.
 int linux_socket_connect(const char *_Nonnull path, int timeout_seconds);
 
+/// Whether `text` is a numeric address of IPv4 or IPv6.
+bool linux_tcp_is_address(const char *_Nonnull text);
+
+/// Makes a listening TCP socket at a numeric address, close-on-exec and non-blocking; port 0 for any.
+///
+/// Returns it, or a negated errno, EINVAL where `text` is no address.
+int linux_tcp_listen(const char *_Nonnull text, uint16_t port, int backlog);
+
+/// The port that a TCP socket is bound to; 0 for none.
+uint16_t linux_tcp_port(int socket);
+
 /// Takes one connection from a listening socket, close-on-exec and non-blocking; or the negated errno.
 int linux_socket_accept(int listener);
 
