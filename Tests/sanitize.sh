@@ -19,7 +19,8 @@ thread)
     ;;
 address)
     flags='-Xcc -fsanitize=undefined -Xcc -fno-sanitize-recover=undefined'
-    filter='^(FuseTests|TreeTests|StorageTests|AccountingTests|MountTests\.(Stress|DirectoryQuota|Engine)Tests)'
+    filter='^(FuseTests|TreeTests|StorageTests|AccountingTests'
+    filter="$filter|MountTests\.(Stress|DirectoryQuota|Engine)Tests)"
     sign='AddressSanitizer: heap-buffer-overflow'
     ;;
 *)

@@ -119,7 +119,7 @@ struct ServiceTests {
         #expect((try? MountTable.current().top(at: mounted.mountpoint)) == nil)
     }
 
-    /// What asking for it adds to the flags of a thread, as /proc shows them; 0 where it may not be asked for.
+    /// What asking for it adds to the flags of a thread, as /proc shows them; 0 where it may not be asked.
     private static let noIO: UInt = {
         let added = Mutex<UInt?>(nil)
         // The flags stay with the thread to its end.

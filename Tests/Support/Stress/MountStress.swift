@@ -23,8 +23,8 @@ package final class MountStress: Sendable {
     /// Names in each folder that always stay: every listing must have each of them once.
     static let anchors = (0..<20).map { "anchor-\($0)" }
 
-    /// - Parameter readsWhole: whether a read past the cache finds no half of a write. Where the kernel itself
-    ///   reads a tmpfs, it may.
+    /// - Parameter readsWhole: whether a read past the cache finds no half of a write. Where the kernel reads
+    ///   a tmpfs itself, it may.
     package init(_ mount: MountFixture, readsWhole: Bool) throws {
         self.readsWhole = readsWhole
         path = mount.path
