@@ -13,13 +13,14 @@ thread)
     flags=""
     # Of the limits on a mount only the test that has many threads: another measures the daemon's memory, of
     # which the sanitizer takes most.
-    filter='^(TreeTests\.ConcurrencyTests|AccountingTests|MountTests\.(StressTests|DyingCallerTests))'
-    filter="$filter|QuotaTests/concurrentFilling"
+    filter='^(TreeTests\.(Concurrency|QuotaRace)Tests|AccountingTests'
+    filter="$filter|MountTests\.(Stress|DyingCaller|DirectoryQuota|Engine)Tests)|QuotaTests/concurrentFilling"
     sign='ThreadSanitizer: .* race'
     ;;
 address)
     flags='-Xcc -fsanitize=undefined -Xcc -fno-sanitize-recover=undefined'
-    filter='^(FuseTests|TreeTests|StorageTests|AccountingTests|MountTests\.StressTests)'
+    filter='^(FuseTests|TreeTests|StorageTests|AccountingTests'
+    filter="$filter|MountTests\.(Stress|DirectoryQuota|Engine)Tests)"
     sign='AddressSanitizer: heap-buffer-overflow'
     ;;
 *)

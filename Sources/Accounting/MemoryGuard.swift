@@ -68,6 +68,9 @@ public final class MemoryGuard: Sendable {
             self.headroomBytes = headroomBytes
         }
 
+        /// Whether growth stays within what is available, and so needs no swap.
+        public var refusesGrowth: Bool { mode == .perWrite && action == .raise }
+
         /// How much more than the headroom must be available before a tripped guard lets go, or it would
         /// flap with every page that comes and goes.
         var releaseBytes: Int { max(1 << 20, headroomBytes / 4) }
@@ -137,7 +140,7 @@ public final class MemoryGuard: Sendable {
 
     /// What may be written now as far as the guard is concerned, in bytes.
     func admittedBytes(use: () -> Use) -> Int {
-        guard policy.mode == .perWrite, policy.action == .raise else { return .max }
+        guard policy.refusesGrowth else { return .max }
         look(use: use)
         let left = MemoryGuard.difference(ceiling.load(ordering: .relaxed), grown.load(ordering: .relaxed))
         return isTripped ? 0 : max(0, left)

@@ -301,6 +301,10 @@ void linux_forbid_core_dumps(void) {
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
+int linux_reclaim_without_io(void) {
+    return prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) == 0 ? 0 : errno;
+}
+
 void linux_close_from(unsigned first) { close_range(first, ~0U, 0); }
 
 void linux_set_process_name(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }

@@ -28,6 +28,9 @@ public enum Daemon {
         if configuration.locksMemory { try lockMemory() }
         let network = try listen(configuration)
         let place = try Mountpoint.prepare(configuration)
+        // A disk may be a file of ours (a loop device): memory that waited for it would wait for us. Where
+        // nothing keeps us within what there is we need the swap, and wait. Few may ask for this.
+        if configuration.memoryGuard.refusesGrowth { _ = linux_reclaim_without_io() }
         // Before there are threads: each has capabilities of its own. What is left suffices to mount and to
         // unmount. A user has none, and needs the setuid fusermount3 for both. Attached, we may have to end
         // what the command has left, whoever runs it.

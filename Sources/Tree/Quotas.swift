@@ -49,9 +49,10 @@ final class QuotaChange {
     /// The directory that is being read, and behind which cookie.
     var reading: NodeID?
     var cookie: UInt64 = 0
-    /// Whether a file with several links was moved: one of them may be outside.
+    /// Whether a file with several links was moved: one of them may be outside. Stays as it is once all is
+    /// moved.
     var sawLinks = false
-    /// Whether all is moved, and only links from outside are looked for.
+    /// Whether all is moved, and only links from outside are looked for: what is not moved is outside.
     var isVerifying = false
     /// A link from outside: its directory and its name.
     var stray: (parent: NodeID, name: [UInt8])?

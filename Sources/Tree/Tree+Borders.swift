@@ -75,7 +75,8 @@ extension Tree {
     ) throws(Errno) {
         let own = try table.withState(node) { (state) throws(Errno) in state.charge.ledger }
         if allocation.quotas.current(own) === ledger { return }
-        guard let change = allocation.quotas.change, change.kind == .insertion, ledger.reaches(change.level),
+        guard let change = allocation.quotas.change, change.kind == .insertion, !change.isVerifying,
+            ledger.reaches(change.level),
             own.level === ledger.level || own === change.outside && ledger.level === change.level
         else { throw .improperLink }
         change.sawLinks = true

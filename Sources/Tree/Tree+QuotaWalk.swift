@@ -93,7 +93,11 @@ extension Tree {
         while left > 0 {
             guard let directory = change.reading else {
                 left -= 1
-                guard try takeNext(of: change, allocation) else { return StepEnd(goesOn: false) }
+                guard try takeNext(of: change, allocation) else {
+                    // Not a moment later: the next operation must find the border closed.
+                    change.isVerifying = true
+                    return StepEnd(goesOn: false)
+                }
                 continue
             }
             let ledger = try ledger(of: directory, allocation)
@@ -147,7 +151,6 @@ extension Tree {
     func verificationStep(
         _ change: QuotaChange, _ allocation: borrowing InodeTable.Allocation
     ) throws(Errno) -> Bool {
-        change.isVerifying = true
         var left = Tree.stepNodes
         while left > 0, change.stray == nil {
             guard let directory = change.reading else {

@@ -42,8 +42,25 @@ struct UmountCommand: ParsableCommand {
         let daemon = ProcessWatch(Client.process(behind: mount))
         let isGone = force ? try abort(mount) : false
         if !isGone { try unmount(mount, withinMilliseconds: milliseconds) }
+        if !force, let daemon, let copy = try remaining(of: mount, servedBy: daemon) {
+            Files.complain("dmemfs: \(mount.mountpoint) is unmounted, and its files live on at \(copy)")
+            return
+        }
         // So that the memory is free, and nothing is left, when we return.
         daemon?.awaitEnd(milliseconds: force ? 500 : 10_000)
+    }
+
+    /// Where else the filesystem is mounted: a bind of it, or what it was bound from. nil where it is nowhere
+    /// to be seen.
+    private func remaining(of mount: MountEntry, servedBy daemon: ProcessWatch) throws(Failure) -> String? {
+        do throws(Errno) {
+            let entries = try MountTable.current().ours
+            let copy = entries.last { $0.deviceMinor == mount.deviceMinor }
+            // The number of the device is free for another mount once the daemon has ended.
+            return daemon.awaitEnd(milliseconds: 0) ? nil : copy?.mountpoint
+        } catch {
+            throw Failure(.mountFailed, "cannot read the table of mounts: \(error)")
+        }
     }
 
     /// Returns whether the mount is gone as well.

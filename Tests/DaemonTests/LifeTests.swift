@@ -178,6 +178,47 @@ struct LifeTests {
         #expect(Program.run(["umount", "--stale-only", mounted.mountpoint]).code == 0)
     }
 
+    @Test("a bind keeps the session it was made of: ENOTCONN after kill -9 and a new start, until bound anew")
+    func boundAndKilled() throws {
+        let mounted = Mounted()
+        #expect(mounted.isReady)
+        let bind = "\(mounted.folder)/bind"
+        try Files.makeFolder(bind, mode: 0o755)
+        func error(of path: String) -> Errno? {
+            let fd = unsafe open(path, O_RDONLY | O_CLOEXEC)
+            guard fd >= 0 else { return Errno(rawValue: errno) }
+            close(fd)
+            return nil
+        }
+        #expect(write("old", to: "\(mounted.mountpoint)/x") == 0)
+        #expect(bindMount(mounted.mountpoint, on: bind) == 0)
+        kill(mounted.process, SIGKILL)
+        #expect(mounted.code() == 128 + SIGKILL)
+        #expect(error(of: "\(bind)/x") == .socketNotConnected)
+        #expect(Program.run(["mount", "--size", "16M", mounted.mountpoint]).code == 0)
+        #expect(write("new", to: "\(mounted.mountpoint)/x") == 0)
+        #expect(error(of: "\(mounted.mountpoint)/x") == nil)
+        // Jobs that hold a bind must be started anew, which `PartOf=` the unit has systemd do.
+        #expect(error(of: "\(bind)/x") == .socketNotConnected)
+        #expect(Program.run(["umount", "--stale-only", bind]).out.contains("cleared"))
+        #expect(bindMount(mounted.mountpoint, on: bind) == 0)
+        #expect(try Files.text(of: "\(bind)/x") == "new")
+        // Taking the mount away takes no bind away. Who asks for it is told at once, and not when it is over.
+        let entry = try #require(mounted.entry)
+        let daemon = try #require(ProcessWatch(Client.process(behind: entry)))
+        let first = Program.run(["umount", mounted.mountpoint])
+        #expect(first.code == 0 && first.err.contains("live on at \(bind)"), "\(first)")
+        #expect(isGone(mounted.mountpoint))
+        #expect(try Files.text(of: "\(bind)/x") == "new")
+        let last = Program.run(["umount", bind])
+        #expect(last.code == 0 && last.err == "", "\(last)")
+        #expect(daemon.awaitEnd(milliseconds: 0))
+    }
+
+    private func bindMount(_ from: String, on to: String) -> Int32 {
+        Program.spawnAndWait("/bin/mount", ["mount", "--bind", from, to], into: "/dev/null")
+    }
+
     @Test("an idle mount uses no CPU and little memory")
     func idle() throws {
         let mounted = Mounted()

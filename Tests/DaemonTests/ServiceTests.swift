@@ -1,7 +1,9 @@
 import Basics
+import CLinux
 import Control
 import Daemon
 import Glibc
+import Synchronization
 import Testing
 
 @Suite("a daemon as a service", .enabled(if: Program.canMount, "\(Program.mountSkip)"))
@@ -115,6 +117,50 @@ struct ServiceTests {
         kill(mounted.process, SIGTERM)
         #expect(mounted.code() == 0)
         #expect((try? MountTable.current().top(at: mounted.mountpoint)) == nil)
+    }
+
+    /// What asking for it adds to the flags of a thread, as /proc shows them; 0 where it may not be asked.
+    private static let noIO: UInt = {
+        let added = Mutex<UInt?>(nil)
+        // The flags stay with the thread to its end.
+        try? Thread.start {
+            let before = flags(of: "thread-self")
+            _ = linux_reclaim_without_io()
+            let after = flags(of: "thread-self")
+            added.withLock { $0 = after & ~before }
+        }
+        while true {
+            if let bits = added.withLock({ $0 }) { return bits }
+            sched_yield()
+        }
+    }()
+
+    private static func flags(of task: String) -> UInt {
+        flags(in: (try? Files.text(of: "/proc/\(task)/stat")) ?? "")
+    }
+
+    private static func flags(in text: String) -> UInt {
+        let fields = text[(text.lastIndex(of: ")") ?? text.startIndex)...].split(separator: " ")
+        return fields.count > 7 ? UInt(fields[7]) ?? 0 : 0
+    }
+
+    @Test(
+        "no memory that the daemon takes waits for I/O, where the guard keeps it within what there is",
+        .enabled(if: noIO != 0, "no CAP_SYS_RESOURCE, or a kernel before 5.6"))
+    func withoutIO() throws {
+        for (options, expected) in [([], Self.noIO), (["--memory-guard", "none"], 0)] {
+            let mounted = Mounted(["--size", "16M"] + options)
+            #expect(mounted.isReady)
+            #expect(Program.run(["status", mounted.mountpoint]).code == 0)
+            let threads = try Files.names(in: "/proc/\(mounted.process)/task")
+            #expect(threads.count > 4)
+            for thread in threads {
+                let flags = Self.flags(of: "\(mounted.process)/task/\(thread)")
+                #expect(flags & Self.noIO == expected, "\(thread)")
+            }
+        }
+        let command = Program.run(["run", "--", "cat", "/proc/self/stat"])
+        #expect(command.code == 0 && Self.flags(in: command.out) & Self.noIO == 0, "\(command)")
     }
 
     @Test("--mlock locks what is used, and what is freed goes back all the same")

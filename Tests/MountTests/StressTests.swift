@@ -8,18 +8,18 @@ import Testing
     .enabled(if: MountFixture.canMount, "/dev/fuse cannot be opened"))
 struct StressTests {
     /// How long: DMEMFS_STRESS_SECONDS asks for more than a quick check needs.
-    private static let seconds = Generator.number("DMEMFS_STRESS_SECONDS", usual: 5)
+    private static let seconds = Generator.number("DMEMFS_STRESS_SECONDS", usual: 3)
 
     @Test(
         "threads in the same directories and files find what they should, and leave nothing behind",
-        arguments: [["--size", "256M"], ["--size", "2M", "--max-nodes", "200"]])
-    func sharedMount(limits: [String]) throws {
-        try MountFixture.use(limits, seconds: Self.seconds + 300) { mount in
+        arguments: MountFixture.engines, [["--size", "256M"], ["--size", "2M", "--max-nodes", "200"]])
+    func sharedMount(engine: String, limits: [String]) throws {
+        try MountFixture.use(limits + ["--io", engine], seconds: Self.seconds + 300) { mount in
             let start = try mount.usedBytes()
-            let stress = try MountStress(mount)
+            let stress = try MountStress(mount, readsWhole: engine == "memory")
             let seed = Generator.seed(usual: UInt64.random(in: 0...UInt64.max))
             let failures = try stress.run(threads: 8, seconds: Self.seconds, seed: seed)
-            print("\(limits.joined(separator: " ")): \(stress.steps) steps, seed \(seed)")
+            print("\(engine) \(limits.joined(separator: " ")): \(stress.steps) steps, seed \(seed)")
             #expect(failures.isEmpty, "seed \(seed)")
             let left = try mount.settledUsage(start)
             #expect(left == start)

@@ -84,6 +84,41 @@ struct QuotaRaceTests {
         }
     }
 
+    private final class Setting: Sendable {
+        let isOver = Atomic<Bool>(false)
+    }
+
+    @Test("no link comes in from outside while a quota looks for such links")
+    func linkMeanwhile() throws {
+        let world = try QuotaWorld(bytes: 64 << 20)
+        let inside = try world.directory("inside")
+        // One that has to be looked for, and much to look through.
+        try world.link(try world.file("one", in: inside), as: "two", in: inside)
+        let outside = try world.file("first", in: .root)
+        let many = try world.directory("many")
+        for number in 0..<20_000 { world.tree.forget(try world.file("\(number)", in: many), count: 1) }
+        for _ in 0..<20 {
+            let setting = Setting()
+            let thread = Threads.detach {
+                _ = try? world.set(inside, bytes: 32 << 20)
+                setting.isOver.store(true, ordering: .relaxed)
+            }
+            while world.tree.quota(of: inside) == nil, !setting.isOver.load(ordering: .relaxed) {}
+            var isLinked = false
+            do {
+                try world.link(outside, as: "second", in: inside)
+                isLinked = true
+            } catch Errno.improperLink {
+                // As it should be, but where the directory had not been read yet.
+            }
+            thread.join()
+            world.tree.checkInvariants()
+            #expect((world.tree.quota(of: inside) != nil) == !isLinked)
+            if isLinked { try world.remove("second", in: inside, keeping: true) }
+            if !isLinked { try world.tree.removeQuota(of: inside) }
+        }
+    }
+
     @Test("each level counts what is below it in the end", arguments: [4 << 20, 200 << 10])
     func race(bytes: Int) throws {
         let site = try Site(bytes: bytes)

@@ -152,6 +152,12 @@ void linux_bound_heap(void);
 /// Makes sure that no core of this process is ever written, nor its memory read by others of the same user.
 void linux_forbid_core_dumps(void);
 
+/// From now on no memory that this thread, or one that it starts, asks for waits for input or output of other
+/// memory: that could be one that this process is to answer. Nor is anything swapped out for it.
+///
+/// Returns 0, or the errno: EPERM without CAP_SYS_RESOURCE, EINVAL on kernels before 5.6.
+int linux_reclaim_without_io(void);
+
 /// Closes every descriptor from `first` on.
 void linux_close_from(unsigned first);
 

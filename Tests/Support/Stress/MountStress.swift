@@ -14,6 +14,7 @@ package final class MountStress: Sendable {
     let folders: [Path]
     /// Files of whole blocks, written by everybody.
     let shared: [Path]
+    let readsWhole: Bool
     private let process: Int32
     private let abort: @Sendable () -> Void
     private let failures = Mutex<[String]>([])
@@ -22,7 +23,10 @@ package final class MountStress: Sendable {
     /// Names in each folder that always stay: every listing must have each of them once.
     static let anchors = (0..<20).map { "anchor-\($0)" }
 
-    package init(_ mount: MountFixture) throws {
+    /// - Parameter readsWhole: whether a read past the cache finds no half of a write. Where the kernel reads
+    ///   a tmpfs itself, it may.
+    package init(_ mount: MountFixture, readsWhole: Bool) throws {
+        self.readsWhole = readsWhole
         path = mount.path
         process = mount.process
         abort = mount.aborter
