@@ -1,6 +1,6 @@
 #!/bin/sh
-# Metrics as their readers see them: promtool takes both ways to get them, with ten thousand quotas as well, and
-# a Prometheus scrapes them over TCP as OpenMetrics. Takes the program. Needs root, /dev/fuse, attr, curl,
+# Metrics as their readers see them: promtool takes both ways to get them, with ten thousand quotas as well,
+# and a Prometheus scrapes them over TCP as OpenMetrics. Takes the program. Needs root, /dev/fuse, attr, curl,
 # prometheus and python3.
 set -eu
 

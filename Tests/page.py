@@ -86,7 +86,8 @@ class Browser:
     def press(self, key, code=0):
         for kind in ("keyDown", "keyUp"):
             text = {"text": "\r"} if key == "Enter" and kind == "keyDown" else {}
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **text)
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code,
+                      **text)
 
     def show(self, width, height, scheme):
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
@@ -116,8 +117,8 @@ class Mount:
         os.mkdir(self.path)
         self.log = open(f"{folder}/log", "w+b")
         self.process = subprocess.Popen(
-            [program, "mount", "-f", "--size", "64M", "--max-nodes", "2000", "--metrics-listen", ":0", "--page",
-             self.path], stderr=self.log, stdout=self.log)
+            [program, "mount", "-f", "--size", "64M", "--max-nodes", "2000", "--metrics-listen", ":0",
+             "--page", self.path], stderr=self.log, stdout=self.log)
         deadline = time.monotonic() + LIMIT_SECONDS
         while not (found := re.search(r"the page at (http://\S+)", open(self.log.name).read())):
             if self.process.poll() is not None or time.monotonic() > deadline:
