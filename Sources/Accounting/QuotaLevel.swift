@@ -8,6 +8,9 @@ import Synchronization
 /// lock. They are relaxed because they publish no other memory: what was paid for is published by the lock of
 /// the inode that owns it. Only a limit and what is used of it meet in an order that all agree on.
 public final class QuotaLevel: Sendable {
+    private static let levels = Atomic<UInt64>(0)
+    /// Never used twice in this process; above 0.
+    public let number: UInt64
     /// `Int.max`: none.
     private let mostBytes: Atomic<Int>
     private let used = Atomic<Int>(0)
@@ -29,6 +32,7 @@ public final class QuotaLevel: Sendable {
     ///   - keepsPeak: the mount's level does; no other, since each write would pay for it.
     public init(bytes: Int?, nodes: Int? = nil, isSetAside: Bool = false, keepsPeak: Bool = false) {
         precondition(bytes ?? 1 > 0)
+        number = QuotaLevel.levels.wrappingAdd(1, ordering: .relaxed).newValue
         mostBytes = Atomic(bytes ?? .max)
         mostNodes = Atomic(nodes ?? .max)
         self.isSetAside = isSetAside

@@ -20,6 +20,7 @@ public final class Server: Sendable {
     private let answerStatus: @Sendable () -> Status
     private let changeLimits: @Sendable (LimitsRequest) throws(ControlRefusal) -> LimitsAnswer
     private let quotas: QuotaAnswers?
+    private let refusals: RefusalAnswers?
     /// How many answers are being made on threads of their own.
     private let longAnswers = Atomic<Int>(0)
     private let reload: @Sendable () throws(ControlRefusal) -> LimitsAnswer
@@ -38,6 +39,7 @@ public final class Server: Sendable {
     /// - Parameters:
     ///   - limits: changes the limits; called for root and the owner of this process only.
     ///   - quotas: answers what concerns the quotas of directories; nil for none.
+    ///   - refusals: answers what was refused, and why; nil for nothing.
     ///   - reload: reads the configuration anew; for the same.
     public init(
         at path: String,
@@ -45,6 +47,7 @@ public final class Server: Sendable {
             (_) throws(ControlRefusal) in throw ControlRefusal(.refused, "the limits are fixed")
         },
         quotas: (any QuotaKeeper)? = nil,
+        refusals: (any RefusalKeeper)? = nil,
         reload: @escaping @Sendable () throws(ControlRefusal) -> LimitsAnswer = { () throws(ControlRefusal) in
             throw ControlRefusal(.refused, "there is nothing to read anew")
         },
@@ -55,6 +58,7 @@ public final class Server: Sendable {
         self.reload = reload
         answerStatus = status
         self.quotas = quotas.map { QuotaAnswers(from: $0) }
+        self.refusals = refusals.map { RefusalAnswers(from: $0) }
         listener = try Self.listen(at: path)
         do throws(Errno) {
             try Thread.start { [self] in serve() }
@@ -164,6 +168,8 @@ public final class Server: Sendable {
             let peer = Self.peer(connection.user)
             if let quotas, QuotaAnswers.isMeant(by: request) {
                 answer(request, by: peer, from: quotas, on: connection)
+            } else if let refusals, RefusalAnswers.isMeant(by: request) {
+                send(refusals.answer(request, to: peer), on: connection)
             } else {
                 send(answer(to: request, by: peer), on: connection)
             }

@@ -21,6 +21,7 @@ extension RunningMount {
             let server = try Server(
                 at: socket, limits: { [self] (request) throws(ControlRefusal) in try resize(request) },
                 quotas: QuotaControl(mountpoint: path, tree: tree),
+                refusals: RefusalControl(watch: refusalWatch, tree: tree),
                 reload: { [self] () throws(ControlRefusal) in try reload() }
             ) { [self] in
                 status

@@ -48,8 +48,7 @@ func shim_on_write(
                 droppingPrivileges: dropsPrivileges)
             reply.wrote(taken)
         } catch {
-            if isWriteback { operations.lostWriteback(to: NodeID(rawValue: node), at: offset, error) }
-            reply.fail(error)
+            reply.fail(error, Attempt(isWriteback ? .writeback : .write, NodeID(rawValue: node), at: offset))
         }
     }
 }
@@ -68,7 +67,7 @@ func shim_on_fallocate(
             try operations.allocate(NodeID(rawValue: node), mode: mode, offset: offset, count: count)
             reply.done()
         } catch {
-            reply.fail(error)
+            reply.fail(error, Attempt(.fallocate, NodeID(rawValue: node), at: offset))
         }
     }
 }
@@ -115,7 +114,7 @@ func shim_on_copy_file_range(
                 count: count)
             reply.wrote(copied)
         } catch {
-            reply.fail(error)
+            reply.fail(error, Attempt(.copy, NodeID(rawValue: target), at: targetOffset))
         }
     }
 }

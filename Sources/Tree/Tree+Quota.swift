@@ -156,6 +156,7 @@ extension Tree {
         do throws(Errno) {
             isSet = try level.setAside(bytes)
         } catch {
+            level.holding?.ledger.withdrawRefusal()
             throw .noRoom(freeBytes: level.holding?.ledger.freeBytes ?? 0)
         }
         guard isSet else { throw .bytesBelowUse(usedBytes: level.usedBytes) }
@@ -181,7 +182,7 @@ extension Tree {
         do throws(Errno) {
             try level.hold(from: outside)
         } catch {
-            withdrawRefusal(error)
+            withdrawRefusal()
             throw .noRoom(freeBytes: outside.freeBytes)
         }
         let change = QuotaChange(.insertion, of: level, on: directory, below: outside)
@@ -216,7 +217,7 @@ extension Tree {
     private func refusal(for error: Errno, of level: QuotaLevel) -> QuotaRefusal {
         switch error {
         case .noSpace, .diskQuotaExceeded:
-            withdrawRefusal(error)
+            withdrawRefusal()
             return .bytesBelowUse(usedBytes: level.usedBytes)
         case .tooManyLinks: return .tooDeep(limit: Tree.depthLimit)
         default: return .gone

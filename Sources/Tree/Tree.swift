@@ -271,25 +271,15 @@ public final class Tree: Sendable {
     }
 
     /// A refusal met the kernel's write-back, not a program: it counts as a lost page and not as its cause.
-    public func countLostPage(refusedWith error: Errno) {
-        withdrawRefusal(error)
+    ///
+    /// - Parameter note: what this thread has noted of it; nil where that is nothing.
+    public func countLostPage(insteadOf note: RefusalNote?) {
+        note?.leave()
+        refusals.withdrawLast()
         refusals.writeback.add()
     }
 
-    /// Takes a refusal out of the counts: the operation was tried again and nobody has seen it fail.
-    public func withdrawRefusal(_ error: Errno) {
-        // Where the node limit shares its errno with another limit, the one that is reached is meant: a node
-        // less than the limit, as one has ended since.
-        let isAlone = error != .noSpace && error != .diskQuotaExceeded
-        let isReached = ledger.level.maxNodes.map { ledger.level.usedNodes + 1 >= $0 } ?? false
-        if error == configuration.limits.nodeLimitErrno, isAlone || isReached {
-            refusals.nodes.add(-1)
-        } else if error == .noSpace {
-            // The guard also refuses a large request without being tripped.
-            let isGuards = configuration.memoryGuard?.isTripped == true || refusals.bytes.value == 0
-            (isGuards ? refusals.memoryGuard : refusals.bytes).add(-1)
-        } else {
-            refusals.directory.add(-1)
-        }
-    }
+    /// Takes the last refusal that this thread has met out of the counts: the operation is tried again, and
+    /// nobody has seen it fail.
+    public func withdrawRefusal() { refusals.withdrawLast() }
 }

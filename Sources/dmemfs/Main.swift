@@ -14,7 +14,8 @@ struct Main: ParsableCommand {
         version: "dmemfs \(Version.current)",
         subcommands: [
             MountCommand.self, UmountCommand.self, RunCommand.self, StatusCommand.self, ResizeCommand.self,
-            QuotaCommand.self, ReloadCommand.self, ListCommand.self, CheckCommand.self, VersionCommand.self,
+            QuotaCommand.self, WhyCommand.self, ReloadCommand.self, ListCommand.self, CheckCommand.self,
+            VersionCommand.self,
         ])
 
     static let verbs = configuration.subcommands.compactMap { $0.configuration.commandName }
