@@ -51,13 +51,14 @@ public final class QuotaLedger: Sendable {
     ///   - nodeErrno: what the node that is one too many is refused with.
     ///   - memoryGuard: asked before anything grows; nil for no guard.
     ///   - wall: bounds what the kernel stores by itself; nil where it does not.
+    ///   - wake: told when use of this level passes a mark, and when its limit changes.
     ///   - faults: what a test lets fail, here and where memory is taken; nil on a mount.
     public init(
         limitBytes: Int, nodes: Int? = nil, refusingNodesWith nodeErrno: Errno = .tooManyOpenFiles,
         refusals: RefusalCounts = RefusalCounts(), guardedBy memoryGuard: MemoryGuard? = nil,
-        wall: Wall? = nil, faults: FaultPlan? = nil
+        wall: Wall? = nil, waking wake: (@Sendable () -> Void)? = nil, faults: FaultPlan? = nil
     ) {
-        level = QuotaLevel(bytes: limitBytes, nodes: nodes, keepsPeak: true)
+        level = QuotaLevel(bytes: limitBytes, nodes: nodes, keepsPeak: true, waking: wake)
         mount = MountUse(level, refusals, nodeErrno, memoryGuard, wall, faults)
         parent = nil
         next = nil

@@ -77,6 +77,7 @@ public struct Configuration: Sendable {
     /// How long a stop waits for those who still use the mount.
     public let stopTimeoutMilliseconds: Int
     public let memoryGuard: MemoryGuard.Policy
+    public let thresholds: ThresholdPolicy
 
     /// - Parameter memory: how much memory a percentage is of, in bytes.
     public init(
@@ -119,6 +120,7 @@ public struct Configuration: Sendable {
         warnings = draft.warnings
         stopTimeoutMilliseconds = draft.stopTimeoutMilliseconds
         memoryGuard = draft.memoryGuard
+        thresholds = draft.thresholds
     }
 
     private static func settings(of request: MountRequest, _ draft: inout Draft) -> [Setting] {
@@ -135,8 +137,10 @@ public struct Configuration: Sendable {
     ///   - memoryGuard: nil for a tree that only its limits bound.
     ///   - tmpfs: what an engine that is not `memory` keeps the bytes of files in.
     ///   - largestLimitBytes: what the limit may be raised to later.
+    ///   - wake: told when use of a limit passes a mark.
     public func tree(
-        guardedBy memoryGuard: MemoryGuard?, on tmpfs: PrivateTmpfs? = nil, largestLimitBytes: Int
+        guardedBy memoryGuard: MemoryGuard?, on tmpfs: PrivateTmpfs? = nil, largestLimitBytes: Int,
+        waking wake: (@Sendable () -> Void)? = nil
     ) -> TreeConfiguration {
         var tree = TreeConfiguration(
             limits: limits, storage: storage, rootMode: rootMode, rootOwner: rootOwner, rootGroup: rootGroup)
@@ -144,6 +148,7 @@ public struct Configuration: Sendable {
         tree.memoryGuard = memoryGuard
         tree.tmpfs = tmpfs
         tree.largestLimitBytes = largestLimitBytes
+        tree.wake = wake
         return tree
     }
 
@@ -175,6 +180,7 @@ public struct Configuration: Sendable {
             ("nosymfollow", followsSymlinks == other.followsSymlinks), ("acl", usesACL == other.usesACL),
             ("allow_other", allowsOthers == other.allowsOthers),
             ("node_limit_errno", limits.nodeLimitErrno == other.limits.nodeLimitErrno),
+            ("thresholds", thresholds == other.thresholds),
             ("memory_guard", memoryGuard == other.memoryGuard), ("mlock", locksMemory == other.locksMemory),
             ("stop_timeout", stopTimeoutMilliseconds == other.stopTimeoutMilliseconds),
         ]

@@ -92,6 +92,7 @@ final class RunningMount: Sendable {
     let tmpfs: PrivateTmpfs?
     private let session: Session
     let refusalWatch: RefusalWatch
+    let thresholdWatch: ThresholdWatch
     private let heartbeat: Heartbeat
     /// Of the mount's device: tells our mount from another at the same place. nil for one that somebody else
     /// has made, where the kernel does not tell.
@@ -112,13 +113,15 @@ final class RunningMount: Sendable {
         guardWatch = GuardWatch(configuration.memoryGuard, memory: memory, log: log)
         let refusalWatch = RefusalWatch(path, log: log)
         self.refusalWatch = refusalWatch
+        thresholdWatch = ThresholdWatch(configuration.thresholds, at: path, log: log)
         self.readiness = readiness
         self.log = log
         tmpfs = try EngineTmpfs.make(for: configuration)
         do throws(Errno) {
             tree = try Tree(
                 configuration.tree(
-                    guardedBy: guardWatch.memoryGuard, on: tmpfs, largestLimitBytes: Self.machineBytes()))
+                    guardedBy: guardWatch.memoryGuard, on: tmpfs, largestLimitBytes: Self.machineBytes(),
+                    waking: thresholdWatch.wake))
         } catch {
             let limit = ByteCount(configuration.limits.bytes)
             let reason = Wording.of(error)
@@ -191,6 +194,8 @@ final class RunningMount: Sendable {
             if readiness.isAttached { try Thread.start { [self] in endWithStarter() } }
             try guardWatch.start(watching: tree, growsByItself: configuration.engine == .passthrough)
             try refusalWatch.start(watching: tree)
+            try thresholdWatch.start(
+                watching: tree, growsByItself: configuration.engine == .passthrough)
             try heartbeat.start()
         } catch {
             Self.detach(path)
@@ -200,6 +205,7 @@ final class RunningMount: Sendable {
         openControl()
         let failure = session.serve { [self] in becomeReady() }
         closeControl()
+        thresholdWatch.stop()
         #if DEBUG
             // Nobody serves any more, so that nothing is in flight: every test of a mount ends with this.
             tree.checkInvariants()

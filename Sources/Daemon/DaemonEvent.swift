@@ -7,6 +7,8 @@ public enum DaemonEvent: String, Sendable {
     case full
     /// Requests are refused for another reason, or a page was lost.
     case refused
+    /// The use of a limit has passed a threshold.
+    case threshold
     /// The limits were changed.
     case resized
     /// The memory guard refuses growth; it has let go.
@@ -28,6 +30,7 @@ public enum DaemonEvent: String, Sendable {
         case .unmounted: "340d53bee1294aa6bf7452d3a4cdd3c4"
         case .full: "671f95949e2b4a96ace16a479943bf49"
         case .refused: "4d6afee99a8e4f12b4f2c689196a7f36"
+        case .threshold: "cce0db7c62c64fe69a6506df1911dfd2"
         case .resized: "f2971e40a93442039b4883eab4de9fde"
         case .shortage: "cc7907f55c7a4da5948a53eacc8eb1db"
         case .recovered: "ded9c4f2eae74ed990b28e72bfaa023a"

@@ -178,7 +178,8 @@ extension Tree {
             guard case .to(let bytes) = request.bytes, !request.drains else { throw .setAsideNeedsLimit }
             bytesAside = bytes
         }
-        let level = QuotaLevel(bytes: bytesAside, isSetAside: request.setsAside)
+        let level = QuotaLevel(
+            bytes: bytesAside, isSetAside: request.setsAside, waking: configuration.wake)
         do throws(Errno) {
             try level.hold(from: outside)
         } catch {
@@ -249,6 +250,7 @@ extension Tree {
             if change.level.isSetAside { request.bytes = .asItIs }
             try Tree.apply(request, to: change.level)
             allocation.quotas.change = nil
+            change.level.wake?()
         }
     }
 

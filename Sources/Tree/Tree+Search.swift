@@ -1,4 +1,4 @@
-import Accounting
+public import Accounting
 public import Basics
 import Storage
 
@@ -51,6 +51,12 @@ extension Tree {
         let all = namespace.withLock { allocation in allocation.quotas.levels }
         let found = all.filter { levels.contains($0.value.number) }
         return Dictionary(found.map { ($0.value.number, $0.key) }) { first, _ in first }
+    }
+
+    /// All levels: the mount's, whose directory is the root, and those of the quotas.
+    public func levels() -> [(directory: NodeID, level: QuotaLevel)] {
+        let quotas = namespace.withLock { allocation in allocation.quotas.levels }
+        return [(.root, ledger.level)] + quotas.map { ($0.key, $0.value) }
     }
 
     /// What the mount's own level is called.

@@ -17,6 +17,9 @@ public struct TreeConfiguration: Sendable {
     public var usesACL = false
     /// nil: nothing but the limits refuses.
     public var memoryGuard: MemoryGuard?
+    /// Told when use of a level passes a mark, and when a limit changes, from any thread and under its locks:
+    /// to be quick about. nil: nobody watches.
+    public var wake: (@Sendable () -> Void)?
     /// Where the bytes of files lie; nil: in the memory of this process.
     public var tmpfs: PrivateTmpfs?
     /// What the limit may be raised to while the tree lives, in bytes; at least 16 GiB, and the limit.
@@ -81,7 +84,8 @@ public final class Tree: Sendable {
         ledger = QuotaLedger(
             limitBytes: configuration.limits.bytes, nodes: configuration.limits.nodes,
             refusingNodesWith: configuration.limits.nodeLimitErrno, refusals: refusals,
-            guardedBy: configuration.memoryGuard, wall: wall, faults: configuration.faults)
+            guardedBy: configuration.memoryGuard, wall: wall, waking: configuration.wake,
+            faults: configuration.faults)
         // No address would name what is above, not even with a row of free ones for each use.
         largestLimitBytes = min(
             max(configuration.limits.bytes, configuration.largestLimitBytes, 1 << 34), 1 << 44)
