@@ -36,8 +36,8 @@ enum Spawn {
         return child
     }
 
-    /// Starts the program at `path` with this environment and nothing else of ours: no arguments, no open file
-    /// but /dev/null, every signal as at the start, in `/` and in a process group of its own.
+    /// Starts the program at `path` with this environment and nothing else of ours: no arguments, no open
+    /// file but /dev/null, every signal as at the start, in `/` and in a process group of its own.
     static func startApart(_ path: String, environment: [String]) throws(Errno) -> pid_t {
         var texts: [UnsafeMutablePointer<CChar>?] = unsafe environment.map { unsafe strdup($0) } + [nil]
         defer { for index in unsafe texts.indices { unsafe free(texts[index]) } }

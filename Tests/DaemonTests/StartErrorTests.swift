@@ -33,7 +33,7 @@ struct StartErrorTests {
         Case(arguments: ["-o", "thresholds=all"], code: 64, says: "-o thresholds: 'all' is no threshold"),
         Case(arguments: ["--thresholds", ""], code: 64, says: "--thresholds: '' is no list"),
         Case(
-            arguments: ["--threshold-hook", "true"], code: 64, says: "--threshold-hook: 'true' is no program"),
+            arguments: ["--threshold-hook", "true"], code: 64, says: "'true' is no program"),
         Case(arguments: ["--threshold-hook", "/etc/passwd"], code: 64, says: "is no program"),
         Case(arguments: ["--io", "fast"], code: 64, says: "no engine"),
         Case(

@@ -89,9 +89,9 @@ int linux_spawn(
     char *_Nullable const *_Nonnull arguments, char *_Nullable const *_Nonnull additions,
     const char *_Nonnull directory, int output, int *_Nonnull child);
 
-/// posix_spawn(3) of the program at `path` with this environment, whose list ends with NULL, and with nothing
-/// else of ours: no arguments, no open file but /dev/null three times, every signal as at the start, in `/` and
-/// in a process group of its own.
+/// posix_spawn(3) of the program at `path` with this environment, whose list ends with NULL, and with
+/// nothing else of ours: no arguments, no open file but /dev/null three times, every signal as at the start,
+/// in `/` and in a process group of its own.
 ///
 /// Returns 0 and the child's number, or the errno.
 int linux_spawn_apart(
