@@ -59,7 +59,7 @@ await "^DMEMFS_CAUSE=nodes"
 "$program" resize "$place/m" 16M >/dev/null
 await "^DMEMFS_EVENT=resized"
 for cause in bytes nodes; do
-    [ "$(grep -c "^DMEMFS_CAUSE=$cause" "$place/heard")" = 1 ] || fail "told more than once a minute of $cause"
+    [ "$(grep -c "^DMEMFS_CAUSE=$cause" "$place/heard")" = 1 ] || fail "told again within a minute of $cause"
 done
 await "^DMEMFS_THRESHOLD="
 "$program" umount "$place/m"

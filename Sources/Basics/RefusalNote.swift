@@ -76,5 +76,17 @@ public struct RefusalNote: Hashable, Sendable {
             limit: amount(note.limit), countsNodes: note.counts_nodes != 0)
     }
 
+    /// Whether a caller may be told `error` for it.
+    public func fits(_ error: Errno) -> Bool {
+        switch kind {
+        case .bytes, .memoryGuard: error == .noSpace
+        case .directory, .user: error == .diskQuotaExceeded
+        // As the mount's options name it.
+        case .nodes: error != .notSupportedOnSocket
+        case .storage: error == .notSupportedOnSocket
+        case .writeback: false
+        }
+    }
+
     private static func amount(_ value: Int64) -> Int? { value < 0 ? nil : Int(value) }
 }

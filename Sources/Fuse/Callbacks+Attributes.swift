@@ -126,7 +126,7 @@ func shim_on_removexattr(
                 unsafe name.bytes, of: NodeID(rawValue: node), by: unsafe Caller(of: request))
             reply.done()
         } catch {
-            reply.fail(error)
+            reply.fail(error, Attempt(.removexattr, NodeID(rawValue: node)))
         }
     }
 }

@@ -154,7 +154,9 @@ public final class TreeServer: FileOperations {
     }
 
     public func refused(_ error: Errno, _ attempt: Attempt, by caller: Caller) {
-        let note = RefusalNote.take()
+        var note = RefusalNote.take()
+        // One that somebody has left by mistake would tell of another limit.
+        if note?.fits(error) == false { note = nil }
         // Without a note it is no limit of ours, but for memory or addresses that are not to be had.
         guard note != nil || error == .noSpace else { return }
         if attempt.operation == .writeback { tree.countLostPage(insteadOf: note) }
