@@ -80,7 +80,7 @@ struct ThresholdCrossing: Sendable {
     func message(on mountpoint: String) -> String {
         let place = directory.map { "\(mountpoint)/\($0)" } ?? mountpoint
         let whose = directory == nil ? "its" : "its quota of"
-        let most = countsNodes ? "\(limit) nodes" : "\(ByteCount(limit))"
+        let most = countsNodes ? (limit == 1 ? "1 node" : "\(limit) nodes") : "\(ByteCount(limit))"
         let now = countsNodes ? "\(used)" : "\(ByteCount(used))"
         return Printable.text("\(place) has come to \(percent) % of \(whose) \(most): \(now) in use")
     }

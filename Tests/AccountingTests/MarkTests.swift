@@ -68,10 +68,18 @@ struct MarkTests {
         let bell = Bell()
         let ledger = QuotaLedger(
             limitBytes: 1 << 40, waking: { bell.count.wrappingAdd(1, ordering: .relaxed) })
-        #expect(ledger.level.mark(bytes: 0..<1000, nodes: 0..<10))
-        Threads.together(8) { _ in
-            for _ in 0..<10_000 { _ = try? ledger.reserve(500) }
+        for round in 1...300 {
+            #expect(ledger.level.mark(bytes: 0..<1000, nodes: 0..<10))
+            Threads.together(8) { _ in
+                for _ in 0..<50 { _ = try? ledger.reserve(500) }
+            }
+            // They may have taken turns.
+            if bell.rings < round { _ = try? ledger.reserve(1000) }
+            guard bell.rings == round else {
+                Issue.record("\(bell.rings) were woken in round \(round)")
+                return
+            }
         }
-        #expect(bell.rings == 1 && ledger.usedBytes == 0)
+        #expect(ledger.usedBytes == 0)
     }
 }
