@@ -135,7 +135,7 @@ struct ThresholdTests {
             """
             place=$(readlink /proc/$$/cwd)
             others=$(ls -l /proc/$$/fd | grep -- '->' | grep -vc -e /dev/null -e \(folder) -e pipe:)
-            { echo "$place $others $#"; grep -e SigIgn -e SigBlk /proc/$$/status; } >\(folder)/rest
+            { echo "$place $others $#"; grep -e SigIgn -e SigBlk /proc/self/status; } >\(folder)/rest
             tr '\\0' '\\n' </proc/$$/environ | sort >\(folder)/environment
             mv \(folder)/environment \(folder)/heard
             """)
