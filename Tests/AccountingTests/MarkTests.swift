@@ -1,5 +1,6 @@
 import Accounting
 import Basics
+import Glibc
 import Support
 import Synchronization
 import Testing
@@ -68,18 +69,25 @@ struct MarkTests {
         let bell = Bell()
         let ledger = QuotaLedger(
             limitBytes: 1 << 40, waking: { bell.count.wrappingAdd(1, ordering: .relaxed) })
-        for round in 1...300 {
-            #expect(ledger.level.mark(bytes: 0..<1000, nodes: 0..<10))
-            Threads.together(8) { _ in
-                for _ in 0..<50 { _ = try? ledger.reserve(500) }
-            }
-            // They may have taken turns.
-            if bell.rings < round { _ = try? ledger.reserve(1000) }
-            guard bell.rings == round else {
-                Issue.record("\(bell.rings) were woken in round \(round)")
-                return
+        let arrived = Atomic<Int>(0)
+        let wrong = Atomic<Int>(0)
+        let meet = { @Sendable (number: Int) in
+            arrived.wrappingAdd(1, ordering: .acquiringAndReleasing)
+            while arrived.load(ordering: .acquiring) < number { sched_yield() }
+        }
+        Threads.together(2) { thread in
+            for round in 0..<3000 {
+                if thread == 0, !ledger.level.mark(bytes: 0..<1000, nodes: 0..<10) {
+                    wrong.wrappingAdd(1, ordering: .relaxed)
+                }
+                meet(round * 6 + 2)
+                guard let held = try? ledger.reserve(1000) else { return }
+                meet(round * 6 + 4)
+                if thread == 0, bell.rings != round + 1 { wrong.wrappingAdd(1, ordering: .relaxed) }
+                drop(held)
+                meet(round * 6 + 6)
             }
         }
-        #expect(ledger.usedBytes == 0)
+        #expect(bell.rings == 3000 && wrong.load(ordering: .relaxed) == 0)
     }
 }
