@@ -1,22 +1,3 @@
-/// A text that may be absent, and is then `null` rather than left out.
-public struct OptionalText: Hashable, Sendable, Codable {
-    public var value: String?
-
-    public init(_ value: String?) {
-        self.value = value
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let container = try decoder.singleValueContainer()
-        value = container.decodeNil() ? nil : try container.decode(String.self)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var container = encoder.singleValueContainer()
-        if let value { try container.encode(value) } else { try container.encodeNil() }
-    }
-}
-
 /// One refusal, or many that came one after the other, as `/v1/refusals` answers and `dmemfs why --json`
 /// prints. The keys are a promise to scripts.
 public struct RefusalEntry: Hashable, Sendable, Codable {

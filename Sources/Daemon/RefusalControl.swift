@@ -9,7 +9,7 @@ struct RefusalControl: RefusalKeeper {
     let tree: Tree
 
     func refusals(for peer: Peer) -> [RefusalEntry] {
-        watch.last().records
+        watch.last()
             .filter { peer.isTrusted || $0.user == peer.user }
             .map { $0.entry(of: tree) }
     }

@@ -13,7 +13,7 @@ struct RefusalLine {
     let figures: Logger.Metadata
 
     init(_ story: RefusalWatch.Story, on mountpoint: String, of tree: Tree) {
-        let first = story.first
+        let first = story.example
         let usage = tree.usage
         let isLoss = first.kind == .writeback
         let isFull = [.bytes, .nodes, .directory, .user].contains(first.kind)
@@ -22,12 +22,13 @@ struct RefusalLine {
         let entry = first.entry(of: tree)
         let place = first.pathText.map { "\(mountpoint)/\($0)" } ?? "inode \(entry.inode)"
         let who = isLoss ? "" : " by \(entry.who)"
+        let example = "\(story.isFirst ? "first" : "last") \(first.refusal.attempt.operation.rawValue)"
         let reason = isLoss ? "" : " (\(entry.reason(below: mountpoint)))"
         let held = isFull ? "; \(Self.holder(first, mountpoint, tree))" : ""
         message = Printable.text(
             """
             \(Self.cause(first, entry, mountpoint, usage)); refused \(story.count) \
-            \(story.count == 1 ? "request" : "requests"), first \(first.refusal.attempt.operation.rawValue) \
+            \(story.count == 1 ? "request" : "requests"), \(example) \
             of \(place)\(who): \(Wording.of(first.refusal.error))\(reason)\(held)
             """)
         figures = [

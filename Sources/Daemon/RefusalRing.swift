@@ -26,8 +26,6 @@ struct RefusalRecord: Sendable {
     var limit = Place.unknown
     /// nil where nobody knows: of a write of the kernel's own, or where /proc was not read.
     var culprit: ProcessStatus?
-    /// Whether /proc is being read for it.
-    var isBeingSeen = true
 
     var kind: RefusalKind {
         if refusal.attempt.operation == .writeback { return .writeback }

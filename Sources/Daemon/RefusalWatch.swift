@@ -22,7 +22,9 @@ final class RefusalWatch: Sendable {
 
     private struct Cause {
         var count = 0
+        /// By their numbers.
         var first = 0
+        var last = 0
         /// When there is something to tell; nil where there is not.
         var dueMilliseconds: Int?
         var lastMilliseconds = Int.min / 2
@@ -39,7 +41,9 @@ final class RefusalWatch: Sendable {
 
     /// A cause that is to be told of now.
     struct Story {
-        let first: RefusalRecord
+        let example: RefusalRecord
+        /// Whether it is the first of them; else it is the last.
+        let isFirst: Bool
         let count: Int
     }
 
@@ -77,10 +81,7 @@ final class RefusalWatch: Sendable {
         guard let number else { return }
         let culprit = looks ? ProcessStatus(of: refusal.caller.process) : nil
         state.withLock { state in
-            state.ring.change(number) { record in
-                record.culprit = culprit
-                record.isBeingSeen = false
-            }
+            state.ring.change(number) { $0.culprit = culprit }
             state.unplaced.append(number)
             // Nobody finds so many before they are overwritten.
             if state.unplaced.count > RefusalRing.capacity { state.unplaced.removeFirst() }
@@ -96,6 +97,7 @@ final class RefusalWatch: Sendable {
                 moment + momentMilliseconds, cause.lastMilliseconds + silenceMilliseconds)
         }
         cause.count += 1
+        cause.last = record.number
         state.causes[record.kind] = cause
     }
 
@@ -165,8 +167,11 @@ final class RefusalWatch: Sendable {
             var stories: [Story] = []
             for (kind, cause) in state.causes {
                 guard let due = cause.dueMilliseconds, due <= now else { continue }
-                if let first = state.ring[cause.first] {
-                    stories.append(Story(first: first, count: cause.count))
+                let first = state.ring[cause.first]
+                // In a minute the first may have been overwritten.
+                if let example = first ?? state.ring[cause.last] {
+                    stories.append(
+                        Story(example: example, isFirst: first != nil, count: cause.count))
                 }
                 state.causes[kind] = Cause(lastMilliseconds: now)
             }
@@ -181,17 +186,15 @@ final class RefusalWatch: Sendable {
 
     // MARK: - For who asks
 
-    /// The last refusals, the newest last, and how many there were; waits a moment for those that are being
-    /// looked at.
-    func last() -> (total: Int, records: [RefusalRecord]) {
-        let deadline = Files.monotonicMilliseconds() + 200
-        while Files.monotonicMilliseconds() < deadline {
-            let (total, records) = state.withLock { ($0.ring.total, $0.ring.all) }
-            // The newest are looked at last.
-            let isKnown = records.allSatisfy { !$0.isBeingSeen && $0.path != .unknown }
-            if isKnown || event < 0 { return (total, records) }
+    /// The last refusals, the newest last; waits a moment for those that are being looked at.
+    func last() -> [RefusalRecord] {
+        let deadline = Files.monotonicMilliseconds() + Self.momentMilliseconds
+        let asked = state.withLock { $0.ring.total }
+        while true {
+            let records = state.withLock { $0.ring.all }
+            let isKnown = records.allSatisfy { $0.number > asked || $0.path != .unknown }
+            if isKnown || event < 0 || Files.monotonicMilliseconds() >= deadline { return records }
             Thread.pause(microseconds: 1000)
         }
-        return state.withLock { ($0.ring.total, $0.ring.all) }
     }
 }
