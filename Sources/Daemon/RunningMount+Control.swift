@@ -36,7 +36,10 @@ extension RunningMount {
             .limits { [self] (request) throws(ControlRefusal) in try resize(request) },
             .reload { [self] () throws(ControlRefusal) in try reload() },
         ] + Endpoint.quotas(QuotaControl(mountpoint: path, tree: tree)) + Endpoint.metrics(self)
-            + [.nodes(NodeControl(tree: tree))]
+            + [
+                .nodes(NodeControl(tree: tree)),
+                .refusals(RefusalControl(watch: refusalWatch, tree: tree)),
+            ]
     }
 
     func closeControl() {
