@@ -52,11 +52,16 @@ await "^DMEMFS_MOUNT=$place/m"
 ! dd if=/dev/zero of="$place/m/x" bs=1M count=20 2>/dev/null || fail "20 MiB in 8"
 await "^MESSAGE=$place/m is full: 7.* MiB of 8 MiB used, 2 of 5 nodes; refused .*(dd) of user 0: no space"
 await "^DMEMFS_COMM=dd"
-# Once a minute, whatever is refused.
+# Once a minute for each cause, whatever is refused.
 for name in 1 2 3 4 5 6 7 8; do touch "$place/m/$name" 2>/dev/null || true; done
+! dd if=/dev/zero of="$place/m/x" bs=1M count=20 2>/dev/null || fail "20 MiB in 8 again"
+await "^DMEMFS_CAUSE=nodes"
 "$program" resize "$place/m" 16M >/dev/null
 await "^DMEMFS_EVENT=resized"
-[ "$(grep -c "^DMEMFS_EVENT=full" "$place/heard")" = 1 ] || fail "told more than once a minute"
+for cause in bytes nodes; do
+    [ "$(grep -c "^DMEMFS_CAUSE=$cause" "$place/heard")" = 1 ] || fail "told again within a minute of $cause"
+done
+await "^DMEMFS_THRESHOLD="
 "$program" umount "$place/m"
 await "^DMEMFS_EVENT=unmounted"
 kill "$ear"

@@ -129,6 +129,12 @@ public final class MemoryGuard: Sendable {
         return bytes == .min ? nil : max(0, bytes)
     }
 
+    /// What the last reading leaves to be used, in bytes; 0 while the guard is tripped.
+    var leftBytes: Int {
+        let left = MemoryGuard.difference(ceiling.load(ordering: .relaxed), grown.load(ordering: .relaxed))
+        return isTripped ? 0 : max(0, left)
+    }
+
     /// Reads anew where the last reading is an interval old: for who wants to know, not to grow.
     func look(use: () -> Use) {
         guard policy.mode == .perWrite else { return }
@@ -139,8 +145,7 @@ public final class MemoryGuard: Sendable {
     func admittedBytes(use: () -> Use) -> Int {
         guard policy.mode == .perWrite, policy.action == .raise else { return .max }
         look(use: use)
-        let left = MemoryGuard.difference(ceiling.load(ordering: .relaxed), grown.load(ordering: .relaxed))
-        return isTripped ? 0 : max(0, left)
+        return leftBytes
     }
 
     /// Whether `bytes` more may be used.

@@ -51,13 +51,14 @@ public final class QuotaLedger: Sendable {
     ///   - nodeErrno: what the node that is one too many is refused with.
     ///   - memoryGuard: asked before anything grows; nil for no guard.
     ///   - wall: bounds what the kernel stores by itself; nil where it does not.
+    ///   - wake: told when use of this level passes a mark, and when its limit changes.
     ///   - faults: what a test lets fail, here and where memory is taken; nil on a mount.
     public init(
         limitBytes: Int, nodes: Int? = nil, refusingNodesWith nodeErrno: Errno = .tooManyOpenFiles,
         refusals: RefusalCounts = RefusalCounts(), guardedBy memoryGuard: MemoryGuard? = nil,
-        wall: Wall? = nil, faults: FaultPlan? = nil
+        wall: Wall? = nil, waking wake: (@Sendable () -> Void)? = nil, faults: FaultPlan? = nil
     ) {
-        level = QuotaLevel(bytes: limitBytes, nodes: nodes, keepsPeak: true)
+        level = QuotaLevel(bytes: limitBytes, nodes: nodes, keepsPeak: true, waking: wake)
         mount = MountUse(level, refusals, nodeErrno, memoryGuard, wall, faults)
         parent = nil
         next = nil
@@ -130,7 +131,7 @@ public final class QuotaLedger: Sendable {
         if mount.level.usedBytes + slack.bytes + bytes <= mount.level.limitBytes + Slack.allowanceBytes {
             return true
         }
-        mount.refusals.bytes.add()
+        note(.bytes, at: mount.level, asked: max(bytes, QuotaLedger.pageBytes))
         return false
     }
 
@@ -162,28 +163,31 @@ public final class QuotaLedger: Sendable {
     ) throws(Errno) -> Reservation {
         precondition(bytes >= 0)
         if bytes == 0 { return Reservation(0, of: self, behindWall: behindWall) }
-        if let faults, faults.strikes(.reservation) { throw refusal(by: level) }
-        if let refusing = take(bytes) { throw refusal(by: refusing) }
+        if let faults, faults.strikes(.reservation) { throw refusal(by: level, of: bytes) }
+        if let refusing = take(bytes) { throw refusal(by: refusing, of: bytes) }
         mount.reserved.wrappingAdd(bytes, ordering: .relaxed)
         if let memoryGuard = mount.memoryGuard, !unguarded,
             !memoryGuard.admit(bytes, use: { use(but: bytes) })
         {
             settle(bytes, data: 0, metadata: 0)
-            mount.refusals.memoryGuard.add()
+            let free = min(memoryGuard.leftBytes, bytes - 1)
+            mount.refusals.add(RefusalNote(.memoryGuard, asked: bytes, free: free))
             throw .noSpace
         }
         if let wall, !behindWall, !wall.admit(bytes) {
             settle(bytes, data: 0, metadata: 0)
-            throw refuseAtWall()
+            throw refuseAtWall(bytes)
         }
         return Reservation(bytes, of: self, behindWall: behindWall)
     }
 
-    /// Counts a refusal by the wall.
-    public func refuseAtWall() -> Errno {
-        mount.refusals.bytes.add()
-        return .noSpace
+    /// Counts that the wall has refused `bytes`.
+    public func refuseAtWall(_ bytes: Int) -> Errno {
+        refusal(by: mount.level, of: bytes)
     }
+
+    /// Takes the last refusal that this thread has met out of the counts: nobody will see it.
+    public func withdrawRefusal() { mount.refusals.withdrawLast() }
 
     /// The peak of use that was seen, where more is used than is charged.
     public func notePeak(_ bytes: Int) { mount.level.notePeak(bytes) }
@@ -196,13 +200,19 @@ public final class QuotaLedger: Sendable {
         return refusing
     }
 
-    private func refusal(by level: QuotaLevel) -> Errno {
-        if level === mount.level {
-            mount.refusals.bytes.add()
-            return .noSpace
-        }
-        mount.refusals.directory.add()
-        return .diskQuotaExceeded
+    private static let pageBytes = 4096
+
+    private func refusal(by level: QuotaLevel, of bytes: Int) -> Errno {
+        let isMounts = level === mount.level
+        note(isMounts ? .bytes : .directory, at: level, asked: bytes)
+        return isMounts ? .noSpace : .diskQuotaExceeded
+    }
+
+    /// Counts a refusal of bytes, with the figures of this moment: less was free, whatever was freed since.
+    private func note(_ kind: RefusalKind, at level: QuotaLevel, asked: Int) {
+        let free = min(max(0, level.limitBytes - level.usedBytes), max(0, asked - 1))
+        mount.refusals.add(
+            RefusalNote(kind, at: level.number, asked: asked, free: free, limit: level.limitBytes))
     }
 
     /// A reservation of `bytes` has ended: use has changed by `data` and `metadata`, which may be negative.
@@ -239,12 +249,12 @@ public final class QuotaLedger: Sendable {
     }
 
     private func nodeRefusal(by level: QuotaLevel) -> Errno {
-        if level === mount.level {
-            mount.refusals.nodes.add()
-            return mount.nodeErrno
-        }
-        mount.refusals.directory.add()
-        return .diskQuotaExceeded
+        let isMounts = level === mount.level
+        mount.refusals.add(
+            RefusalNote(
+                isMounts ? .nodes : .directory, at: level.number, asked: 1, free: 0, limit: level.limitNodes,
+                countsNodes: true))
+        return isMounts ? mount.nodeErrno : .diskQuotaExceeded
     }
 
     /// A node that had been committed is gone.
@@ -266,7 +276,7 @@ public final class QuotaLedger: Sendable {
             let level = done.level
             if bytes > 0, paysAt(level), !source.paysAt(level), !level.take(bytes) {
                 giveBackTransfer(from: source, bytes: bytes, nodes: nodes, above: done)
-                throw refusal(by: level)
+                throw refusal(by: level, of: bytes)
             }
             if nodes > 0, !source.reaches(level), !level.takeNode() {
                 if bytes > 0, paysAt(level), !source.paysAt(level) { level.change(by: -bytes) }

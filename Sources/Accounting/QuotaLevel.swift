@@ -8,6 +8,9 @@ import Synchronization
 /// lock. They are relaxed because they publish no other memory: what was paid for is published by the lock of
 /// the inode that owns it. Only a limit and what is used of it meet in an order that all agree on.
 public final class QuotaLevel: Sendable {
+    private static let levels = Atomic<UInt64>(0)
+    /// Never used twice in this process; above 0.
+    public let number: UInt64
     /// `Int.max`: none.
     private let mostBytes: Atomic<Int>
     private let used = Atomic<Int>(0)
@@ -17,6 +20,11 @@ public final class QuotaLevel: Sendable {
     private let nodePeak = Atomic<Int>(0)
     /// The highest `nodePeak` of before it was reset.
     private let formerNodePeak = Atomic<Int>(0)
+    let byteMarks = UseMarks()
+    let nodeMarks = UseMarks()
+    /// Called when use has passed a mark, and when a limit was changed; nil where nobody watches. From any
+    /// thread, also one that holds locks of rank 4: to be quick about.
+    public let wake: (@Sendable () -> Void)?
     /// Whether the bytes of the limit were set aside from the level above, which is then not asked for each.
     public let isSetAside: Bool
     private let keepsPeak: Bool
@@ -30,8 +38,14 @@ public final class QuotaLevel: Sendable {
     ///   - bytes: above 0; nil for no limit.
     ///   - nodes: nil for no limit.
     ///   - keepsPeak: the mount's level does; no other, since each write would pay for it.
-    public init(bytes: Int?, nodes: Int? = nil, isSetAside: Bool = false, keepsPeak: Bool = false) {
+    ///   - wake: told when use passes a mark.
+    public init(
+        bytes: Int?, nodes: Int? = nil, isSetAside: Bool = false, keepsPeak: Bool = false,
+        waking wake: (@Sendable () -> Void)? = nil
+    ) {
+        self.wake = wake
         precondition(bytes ?? 1 > 0)
+        number = QuotaLevel.levels.wrappingAdd(1, ordering: .relaxed).newValue
         mostBytes = Atomic(bytes ?? .max)
         mostNodes = Atomic(nodes ?? .max)
         self.isSetAside = isSetAside
@@ -54,6 +68,9 @@ public final class QuotaLevel: Sendable {
     var limitNodes: Int { mostNodes.load(ordering: .relaxed) }
     public var usedBytes: Int { used.load(ordering: .relaxed) }
     public var usedNodes: Int { nodes.load(ordering: .relaxed) }
+    /// The same, in one order with the marks.
+    var currentBytes: Int { used.load(ordering: .sequentiallyConsistent) }
+    var currentNodes: Int { nodes.load(ordering: .sequentiallyConsistent) }
     /// The highest `usedBytes` there has been, where that is kept.
     var peakBytes: Int { max(recentPeakBytes, formerPeak.load(ordering: .relaxed)) }
     /// The same since `resetPeaks`.
@@ -72,12 +89,14 @@ public final class QuotaLevel: Sendable {
     /// below it. Returns whether it was set.
     public func setMaxBytes(_ bytes: Int?, draining: Bool) -> Bool {
         precondition(bytes ?? 1 > 0)
+        defer { wake?() }
         return QuotaLevel.set(mostBytes, bytes ?? .max, used, draining: draining)
     }
 
     /// The same for the limit of nodes.
     public func setMaxNodes(_ nodes: Int?, draining: Bool) -> Bool {
-        QuotaLevel.set(mostNodes, nodes ?? .max, self.nodes, draining: draining)
+        defer { wake?() }
+        return QuotaLevel.set(mostNodes, nodes ?? .max, self.nodes, draining: draining)
     }
 
     private static func set(
@@ -98,8 +117,9 @@ public final class QuotaLevel: Sendable {
 
     @inline(__always)
     func take(_ bytes: Int) -> Bool {
-        guard QuotaLevel.take(bytes, of: mostBytes, used) else { return false }
+        guard let now = QuotaLevel.take(bytes, of: mostBytes, used) else { return false }
         if keepsPeak { peak.max(usedBytes, ordering: .relaxed) }
+        if byteMarks.rises(to: now) { wake?() }
         return true
     }
 
@@ -117,19 +137,21 @@ public final class QuotaLevel: Sendable {
 
     @inline(__always)
     func takeNode() -> Bool {
-        guard QuotaLevel.take(1, of: mostNodes, nodes) else { return false }
+        guard let now = QuotaLevel.take(1, of: mostNodes, nodes) else { return false }
         if keepsPeak { nodePeak.max(usedNodes, ordering: .relaxed) }
+        if nodeMarks.rises(to: now) { wake?() }
         return true
     }
 
+    /// Returns what is used then, or nil where that would be too much.
     @inline(__always)
     private static func take(
         _ amount: Int, of limit: borrowing Atomic<Int>, _ used: borrowing Atomic<Int>
-    ) -> Bool {
+    ) -> Int? {
         var seen = used.load(ordering: .relaxed)
         while true {
             // Subtract, so that the test cannot overflow.
-            guard amount <= limit.load(ordering: .relaxed) - seen else { return false }
+            guard amount <= limit.load(ordering: .relaxed) - seen else { return nil }
             let (won, now) = used.weakCompareExchange(
                 expected: seen, desired: seen + amount, ordering: .sequentiallyConsistent)
             if won { break }
@@ -138,21 +160,23 @@ public final class QuotaLevel: Sendable {
         // The limit may have been lowered since it was read.
         guard seen + amount <= limit.load(ordering: .sequentiallyConsistent) else {
             used.wrappingSubtract(amount, ordering: .relaxed)
-            return false
+            return nil
         }
-        return true
+        return seen + amount
     }
 
     /// Use changes by `bytes`, which nobody may refuse: they were taken before, or are given back.
     @inline(__always)
     func change(by bytes: Int) {
-        used.wrappingAdd(bytes, ordering: .relaxed)
+        let now = used.wrappingAdd(bytes, ordering: .relaxed).newValue
+        if bytes < 0 ? byteMarks.falls(to: now) : byteMarks.rises(to: now) { wake?() }
     }
 
     @inline(__always)
     func giveBackNode() {
         let before = nodes.wrappingSubtract(1, ordering: .relaxed).oldValue
         precondition(before > 0, "more nodes were given back than were taken")
+        if nodeMarks.falls(to: before - 1) { wake?() }
     }
 }
 
@@ -240,6 +264,7 @@ extension QuotaLevel {
             for _ in 0..<nodes { giveBackNode() }
             charge.move(to: target, paidBy: &setAside)
             held = consume setAside
+            wake?()
         }
     }
 

@@ -1,3 +1,4 @@
+public import Basics
 public import Telemetry
 
 /// How many operations were refused since the start, by cause.
@@ -16,4 +17,28 @@ public struct RefusalCounts: Sendable {
     public let writeback = Counter()
 
     public init() {}
+
+    /// The count of one kind; nil for a kind that is counted by nobody yet.
+    func count(of kind: RefusalKind) -> Counter? {
+        switch kind {
+        case .bytes: bytes
+        case .nodes: nodes
+        case .directory: directory
+        case .user: nil
+        case .memoryGuard: memoryGuard
+        case .storage: storage
+        case .writeback: writeback
+        }
+    }
+
+    /// Counts a refusal, and notes it for whoever answers the request that this thread serves.
+    public func add(_ note: RefusalNote) {
+        count(of: note.kind)?.add()
+        note.leave()
+    }
+
+    /// Takes the last refusal that this thread has met out of the counts: nobody will see it.
+    public func withdrawLast() {
+        if let note = RefusalNote.take() { count(of: note.kind)?.add(-1) }
+    }
 }

@@ -128,6 +128,13 @@ public enum Files {
         unsafe access(path, W_OK) == 0
     }
 
+    /// Whether `path` is a file that this process may run.
+    public static func isExecutable(_ path: String) -> Bool {
+        var status = stat()
+        return unsafe stat(path, &status) == 0 && FileKind(mode: status.st_mode) == .regular
+            && access(path, X_OK) == 0
+    }
+
     /// Opens `path` for writing, made where it is missing and emptied where it is there. The caller closes.
     public static func create(_ path: String) throws(Errno) -> Int32 {
         let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)

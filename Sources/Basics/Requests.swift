@@ -31,10 +31,7 @@ extension Caller {
     }
 
     /// nil where the process is not ours to see: in another container, or gone.
-    private var filesystemUser: UInt32? {
-        let line = Files.lines(of: "/proc/\(process)/status").first { $0.hasPrefix("Uid:") }
-        return line.flatMap { $0.split(separator: "\t").last.flatMap { UInt32($0) } }
-    }
+    private var filesystemUser: UInt32? { ProcessStatus(of: process)?.filesystemUser }
 }
 
 /// What a setattr request asks to change; nil leaves a field as it is.

@@ -48,6 +48,11 @@ uint32_t *linux_thread_word(void) {
 }
 #endif
 
+struct linux_refusal *linux_thread_refusal(void) {
+    static _Thread_local struct linux_refusal refusal;
+    return &refusal;
+}
+
 int linux_populate_write(void *address, size_t bytes) {
     return madvise(address, bytes, MADV_POPULATE_WRITE) == 0 ? 0 : errno;
 }

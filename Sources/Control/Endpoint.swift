@@ -102,6 +102,15 @@ public struct Reply: Hashable, Sendable {
         }
     }
 
+    /// The same in one line.
+    static func jsonLine(_ value: some Encodable) -> Reply {
+        do throws(ControlError) {
+            return Reply("application/json", try JSON.encodeLine(value))
+        } catch {
+            return .error("500 Internal Server Error")
+        }
+    }
+
     /// A no whose status says it all.
     static func error(_ status: String) -> Reply {
         Reply("application/json", Array("{\"error\":\"\(status)\"}\n".utf8), status: status)

@@ -1,14 +1,17 @@
-/// A count that may be absent, and is then `null` rather than left out.
-public struct OptionalCount: Hashable, Sendable, Codable {
-    public var value: Int?
+public typealias OptionalCount = Nullable<Int>
+public typealias OptionalText = Nullable<String>
 
-    public init(_ value: Int?) {
+/// What may be absent, and is then `null` rather than left out.
+public struct Nullable<Value: Hashable & Sendable & Codable>: Hashable, Sendable, Codable {
+    public var value: Value?
+
+    public init(_ value: Value?) {
         self.value = value
     }
 
     public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
-        value = container.decodeNil() ? nil : try container.decode(Int.self)
+        value = container.decodeNil() ? nil : try container.decode(Value.self)
     }
 
     public func encode(to encoder: any Encoder) throws {

@@ -82,6 +82,7 @@ public struct Configuration: Sendable {
     public let metricsAddress: NetworkListener.Address?
     /// Whether the page is shown there, too.
     public let showsPage: Bool
+    public let thresholds: ThresholdPolicy
 
     /// - Parameter memory: how much memory a percentage is of, in bytes.
     public init(
@@ -127,6 +128,7 @@ public struct Configuration: Sendable {
         memoryGuard = draft.memoryGuard
         metricsAddress = draft.metricsAddress
         showsPage = draft.showsPage
+        thresholds = draft.thresholds
     }
 
     private static func settings(of request: MountRequest, _ draft: inout Draft) -> [Setting] {
@@ -143,8 +145,10 @@ public struct Configuration: Sendable {
     ///   - memoryGuard: nil for a tree that only its limits bound.
     ///   - tmpfs: what an engine that is not `memory` keeps the bytes of files in.
     ///   - largestLimitBytes: what the limit may be raised to later.
+    ///   - wake: told when use of a limit passes a mark.
     public func tree(
-        guardedBy memoryGuard: MemoryGuard?, on tmpfs: PrivateTmpfs? = nil, largestLimitBytes: Int
+        guardedBy memoryGuard: MemoryGuard?, on tmpfs: PrivateTmpfs? = nil, largestLimitBytes: Int,
+        waking wake: (@Sendable () -> Void)? = nil
     ) -> TreeConfiguration {
         var tree = TreeConfiguration(
             limits: limits, storage: storage, rootMode: rootMode, rootOwner: rootOwner, rootGroup: rootGroup)
@@ -152,6 +156,7 @@ public struct Configuration: Sendable {
         tree.memoryGuard = memoryGuard
         tree.tmpfs = tmpfs
         tree.largestLimitBytes = largestLimitBytes
+        tree.wake = wake
         return tree
     }
 
@@ -183,6 +188,7 @@ public struct Configuration: Sendable {
             ("nosymfollow", followsSymlinks == other.followsSymlinks), ("acl", usesACL == other.usesACL),
             ("allow_other", allowsOthers == other.allowsOthers),
             ("node_limit_errno", limits.nodeLimitErrno == other.limits.nodeLimitErrno),
+            ("thresholds", thresholds == other.thresholds),
             ("memory_guard", memoryGuard == other.memoryGuard), ("mlock", locksMemory == other.locksMemory),
             ("metrics_listen", metricsAddress == other.metricsAddress),
             ("page", showsPage == other.showsPage),

@@ -105,7 +105,8 @@ final class RunningMount: Sendable {
     /// nil where the bytes of files are the daemon's own memory.
     let tmpfs: PrivateTmpfs?
     let session: Session
-    private let fullWatch: FullWatch
+    let refusalWatch: RefusalWatch
+    let thresholdWatch: ThresholdWatch
     private let heartbeat: Heartbeat
     /// Of the mount's device: tells our mount from another at the same place. nil for one that somebody else
     /// has made, where the kernel does not tell.
@@ -127,15 +128,17 @@ final class RunningMount: Sendable {
         self.configuration = configuration
         self.memory = memory
         guardWatch = GuardWatch(configuration.memoryGuard, memory: memory, log: log)
-        let fullWatch = FullWatch(path, log: log)
-        self.fullWatch = fullWatch
+        let refusalWatch = RefusalWatch(path, log: log)
+        self.refusalWatch = refusalWatch
+        thresholdWatch = ThresholdWatch(configuration.thresholds, at: path, log: log)
         self.readiness = readiness
         self.log = log
         tmpfs = try EngineTmpfs.make(for: configuration)
         do throws(Errno) {
             tree = try Tree(
                 configuration.tree(
-                    guardedBy: guardWatch.memoryGuard, on: tmpfs, largestLimitBytes: Self.machineBytes()))
+                    guardedBy: guardWatch.memoryGuard, on: tmpfs, largestLimitBytes: Self.machineBytes(),
+                    waking: thresholdWatch.wake))
         } catch {
             let limit = ByteCount(configuration.limits.bytes)
             let reason = Wording.of(error)
@@ -144,7 +147,9 @@ final class RunningMount: Sendable {
         }
         do throws(SessionError) {
             session = try Session(
-                serving: Self.server(of: tree, configuration.openPolicy, fullWatch, log),
+                serving: TreeServer(
+                    tree, opening: configuration.openPolicy, waiters: Configuration.workers - 1,
+                    reportRefusal: { refusalWatch.refused($0) }),
                 configuration.mountOptions(at: path))
             try session.mount()
         } catch {
@@ -199,33 +204,15 @@ final class RunningMount: Sendable {
         return (entry.mountpoint, minor)
     }
 
-    /// Answers requests with the tree. A page that is lost at write-back is lost silently for most programs,
-    /// so the log says it, at most once a second.
-    private static func server(
-        of tree: Tree, _ policy: OpenPolicy, _ fullWatch: FullWatch, _ log: Logger
-    ) -> TreeServer {
-        let lastSecond = Atomic<Int>(.min)
-        return TreeServer(
-            tree, opening: policy, waiters: Configuration.workers - 1,
-            reportRefusal: { fullWatch.refused($0, with: $1) }
-        ) { number, offset in
-            let second = Files.monotonicMilliseconds() / 1000
-            guard lastSecond.exchange(second, ordering: .relaxed) != second else { return }
-            log.error(
-                """
-                a page of inode \(number) at \(offset), dirtied through a mapping, did not fit and is lost \
-                (writer unknown): fallocate such files before mapping them
-                """)
-        }
-    }
-
     /// Serves until the mount is gone.
     func serve() -> Int32 {
         do throws(Errno) {
             try Thread.start { [self] in heedSignals() }
             if readiness.isAttached { try Thread.start { [self] in endWithStarter() } }
             try guardWatch.start(watching: tree, growsByItself: configuration.engine == .passthrough)
-            try fullWatch.start(watching: tree)
+            try refusalWatch.start(watching: tree)
+            try thresholdWatch.start(
+                watching: tree, growsByItself: configuration.engine == .passthrough)
             try heartbeat.start()
         } catch {
             Self.detach(path)
@@ -235,6 +222,7 @@ final class RunningMount: Sendable {
         openControl()
         let failure = session.serve { [self] in becomeReady() }
         closeControl()
+        thresholdWatch.stop()
         #if DEBUG
             // Nobody serves any more, so that nothing is in flight: every test of a mount ends with this.
             tree.checkInvariants()

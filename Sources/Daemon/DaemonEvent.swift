@@ -5,6 +5,10 @@ public enum DaemonEvent: String, Sendable {
     case mounted, unmounted
     /// Requests are refused for want of room.
     case full
+    /// Requests are refused for another reason, or a page was lost.
+    case refused
+    /// The use of a limit has passed a threshold.
+    case threshold
     /// The limits were changed.
     case resized
     /// The memory guard refuses growth; it has let go.
@@ -25,6 +29,8 @@ public enum DaemonEvent: String, Sendable {
         case .mounted: "1135522b8c60494ba148753b871877fc"
         case .unmounted: "340d53bee1294aa6bf7452d3a4cdd3c4"
         case .full: "671f95949e2b4a96ace16a479943bf49"
+        case .refused: "4d6afee99a8e4f12b4f2c689196a7f36"
+        case .threshold: "cce0db7c62c64fe69a6506df1911dfd2"
         case .resized: "f2971e40a93442039b4883eab4de9fde"
         case .shortage: "cc7907f55c7a4da5948a53eacc8eb1db"
         case .recovered: "ded9c4f2eae74ed990b28e72bfaa023a"

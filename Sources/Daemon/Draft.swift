@@ -21,6 +21,7 @@ struct Draft {
     private(set) var usesACL = false
     private(set) var stopTimeoutMilliseconds = 20_000
     private(set) var memoryGuard = MemoryGuard.Policy()
+    private(set) var thresholds = ThresholdPolicy()
     /// What is taken, but not as it was asked for.
     private(set) var warnings: [String] = []
     private(set) var followsSymlinks = true
@@ -79,6 +80,9 @@ struct Draft {
             storage.keptFreeBytes = read(setting, orZero(Self.bytes)) ?? storage.keptFreeBytes
         case "stop_timeout":
             stopTimeoutMilliseconds = read(setting, DurationArgument.milliseconds) ?? 0
+        case "thresholds":
+            thresholds.percents = read(setting, ThresholdPolicy.percents) ?? []
+        case "threshold_hook": applyHook(setting)
         case "storage":
             storage.kind = choose(setting) ?? .auto
         case "node_limit_errno":
@@ -235,6 +239,16 @@ struct Draft {
             // tmpfs's word, which fstab may hand on.
             warnings.append("\(huge.spelling) changes nothing but with engine 'passthrough'")
         }
+    }
+
+    private mutating func applyHook(_ setting: Setting) {
+        guard let path = setting.value, path.hasPrefix("/"), Files.isExecutable(path) else {
+            let path = setting.value ?? ""
+            fault(
+                "\(setting.spelling): '\(path)' is no program: name one by its whole path, as /usr/bin/NAME")
+            return
+        }
+        thresholds.hook = path
     }
 
     private mutating func applyName(_ setting: Setting) {

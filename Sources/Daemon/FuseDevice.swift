@@ -64,4 +64,15 @@ enum Wording {
         let text = error.description
         return text.prefix(1).lowercased() + text.dropFirst()
     }
+
+    /// The name that programs know, of the errnos that the limits give.
+    static func name(of error: Errno) -> String {
+        switch error {
+        case .noSpace: "ENOSPC"
+        case .diskQuotaExceeded: "EDQUOT"
+        case .tooManyOpenFiles: "EMFILE"
+        case .notSupportedOnSocket: "EOPNOTSUPP"
+        default: "errno \(error.rawValue)"
+        }
+    }
 }

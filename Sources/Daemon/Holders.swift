@@ -40,7 +40,9 @@ public enum Holders {
     private static func holder(_ process: Int, of path: String) -> Holder? {
         let folder = "/proc/\(process)"
         func holder(_ use: String, _ place: String) -> Holder {
-            Holder(process: process, command: command(of: folder), use: use, path: place)
+            Holder(
+                process: process, command: ProcessStatus(of: Int32(process))?.command ?? "?", use: use,
+                path: place)
         }
         for (name, use) in links {
             if let place = target("\(folder)/\(name)", below: path) { return holder(use, place) }
@@ -78,14 +80,5 @@ public enum Holders {
 
     private static func isBelow(_ name: String, _ path: String) -> Bool {
         name == path || name.hasPrefix("\(path)/") || name.hasPrefix("\(path) (")
-    }
-
-    private static func command(of folder: String) -> String {
-        do throws(Errno) {
-            let name = try Files.text(of: "\(folder)/comm")
-            return String(name.prefix { !$0.isNewline })
-        } catch {
-            return "?"
-        }
     }
 }

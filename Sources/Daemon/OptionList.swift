@@ -67,7 +67,7 @@ public enum OptionList {
         "promotion_limit", "io", "mode", "uid", "gid", "nonempty", "ro", "rw", "suid", "nosuid", "dev",
         "nodev", "exec", "noexec", "atime", "noatime", "sync", "async", "dirsync", "symfollow",
         "nosymfollow", "fsname", "allow_other", "allow_root", "auto_unmount", "private", "acl", "noacl",
-        "stop_timeout",
+        "stop_timeout", "thresholds", "threshold_hook",
         "memory_guard", "memory_guard_action", "memory_guard_interval", "memory_guard_headroom", "keep_free",
         "huge", "mpol", "noswap", "mlock", "metrics_listen", "page",
         "config", "remount",
@@ -82,7 +82,7 @@ public enum OptionList {
     static let fromEnvironment: Set<String> = [
         "size", "max_nodes", "storage", "node_limit_errno", "chunk_overhead", "promotion_limit", "io", "mode",
         "uid", "gid", "stop_timeout", "memory_guard", "memory_guard_action", "memory_guard_interval",
-        "memory_guard_headroom", "keep_free",
+        "memory_guard_headroom", "keep_free", "thresholds", "threshold_hook",
     ]
 
     /// `text` as it stands in a list: a backslash takes the meaning from a comma, and from a backslash.

@@ -1,4 +1,5 @@
 import Basics
+import CLinux
 import Glibc
 
 /// Another program, started without fork(2): the Swift runtime does not survive one.
@@ -32,6 +33,16 @@ enum Spawn {
         defer { for index in unsafe texts.indices { unsafe free(texts[index]) } }
         var child = pid_t()
         try Errno.check(unsafe posix_spawnp(&child, path, &actions, &attributes, &texts, environ))
+        return child
+    }
+
+    /// Starts the program at `path` with this environment and nothing else of ours: no arguments, no open
+    /// file but /dev/null, every signal as at the start, in `/` and in a process group of its own.
+    static func startApart(_ path: String, environment: [String]) throws(Errno) -> pid_t {
+        var texts: [UnsafeMutablePointer<CChar>?] = unsafe environment.map { unsafe strdup($0) } + [nil]
+        defer { for index in unsafe texts.indices { unsafe free(texts[index]) } }
+        var child = pid_t()
+        try Errno.check(unsafe linux_spawn_apart(path, &texts, &child))
         return child
     }
 

@@ -31,7 +31,7 @@ func shim_on_setattr(
             let attributes = try operations.setAttributes(changes, of: NodeID(rawValue: node))
             reply.are(attributes)
         } catch {
-            reply.fail(error)
+            reply.fail(error, Attempt(.truncate, NodeID(rawValue: node)))
         }
     }
 }
@@ -67,7 +67,7 @@ func shim_on_setxattr(
                 setting, by: unsafe Caller(of: request))
             reply.done()
         } catch {
-            reply.fail(error)
+            reply.fail(error, Attempt(.setxattr, NodeID(rawValue: node)))
         }
     }
 }
@@ -126,7 +126,7 @@ func shim_on_removexattr(
                 unsafe name.bytes, of: NodeID(rawValue: node), by: unsafe Caller(of: request))
             reply.done()
         } catch {
-            reply.fail(error)
+            reply.fail(error, Attempt(.removexattr, NodeID(rawValue: node)))
         }
     }
 }

@@ -50,8 +50,7 @@ func shim_on_write(
             shim_count_written(taken)
             reply.wrote(taken)
         } catch {
-            if isWriteback { operations.lostWriteback(to: NodeID(rawValue: node), at: offset, error) }
-            reply.fail(error)
+            reply.fail(error, Attempt(isWriteback ? .writeback : .write, NodeID(rawValue: node), at: offset))
         }
     }
 }
@@ -70,7 +69,7 @@ func shim_on_fallocate(
             try operations.allocate(NodeID(rawValue: node), mode: mode, offset: offset, count: count)
             reply.done()
         } catch {
-            reply.fail(error)
+            reply.fail(error, Attempt(.fallocate, NodeID(rawValue: node), at: offset))
         }
     }
 }
@@ -117,7 +116,7 @@ func shim_on_copy_file_range(
                 count: count)
             reply.wrote(copied)
         } catch {
-            reply.fail(error)
+            reply.fail(error, Attempt(.copy, NodeID(rawValue: target), at: targetOffset))
         }
     }
 }

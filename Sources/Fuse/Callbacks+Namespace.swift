@@ -25,7 +25,7 @@ func shim_on_mknod(
                 device: UInt32(truncatingIfNeeded: device), by: unsafe Caller(of: request))
             operations.keep(entry, if: reply.found(entry))
         } catch {
-            reply.fail(error)
+            reply.fail(error, unsafe Attempt(.mknod, in: parent, name))
         }
     }
 }
@@ -44,7 +44,7 @@ func shim_on_mkdir(
                 by: unsafe Caller(of: request))
             operations.keep(entry, if: reply.found(entry))
         } catch {
-            reply.fail(error)
+            reply.fail(error, unsafe Attempt(.mkdir, in: parent, name))
         }
     }
 }
@@ -65,7 +65,7 @@ func shim_on_symlink(
                 by: unsafe Caller(of: request))
             operations.keep(entry, if: reply.found(entry))
         } catch {
-            reply.fail(error)
+            reply.fail(error, unsafe Attempt(.symlink, in: parent, name))
         }
     }
 }
@@ -86,7 +86,7 @@ func shim_on_create(
             let opening = try operations.open(entry, for: OpenMode(flags: flags), with: registry)
             operations.keep(entry, opening, with: registry, if: reply.created(entry, opening))
         } catch {
-            reply.fail(error)
+            reply.fail(error, unsafe Attempt(.create, in: parent, name))
         }
     }
 }
@@ -105,7 +105,7 @@ func shim_on_tmpfile(
             let opening = try operations.open(entry, for: OpenMode(flags: flags), with: registry)
             operations.keep(entry, opening, with: registry, if: reply.created(entry, opening))
         } catch {
-            reply.fail(error)
+            reply.fail(error, Attempt(.tmpfile, NodeID(rawValue: parent)))
         }
     }
 }
@@ -123,7 +123,7 @@ func shim_on_link(
                 NodeID(rawValue: node), as: unsafe name.bytes, in: NodeID(rawValue: parent))
             operations.keep(entry, if: reply.found(entry))
         } catch {
-            reply.fail(error)
+            reply.fail(error, unsafe Attempt(.link, in: parent, name))
         }
     }
 }
@@ -176,7 +176,7 @@ func shim_on_rename(
                 by: unsafe Caller(of: request))
             reply.done()
         } catch {
-            reply.fail(error)
+            reply.fail(error, unsafe Attempt(.rename, in: newParent, newName))
         }
     }
 }

@@ -57,7 +57,7 @@ func shim_on_open(
             let isDelivered = reply.opened(opening)
             if !isDelivered, opening.backing > 0 { operations.release(node, with: registry) }
         } catch {
-            reply.fail(error)
+            reply.fail(error, Attempt(.open, NodeID(rawValue: node)))
         }
     }
 }

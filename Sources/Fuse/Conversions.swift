@@ -83,6 +83,14 @@ extension Caller {
     }
 }
 
+extension Attempt {
+    /// - Parameter name: ends with a NUL, as the kernel sends it.
+    @unsafe init(_ operation: Operation, in parent: UInt64, _ name: UnsafePointer<CChar>) {
+        let bytes = unsafe UnsafeRawBufferPointer(start: name, count: strnlen(name, 256))
+        self.init(operation, NodeID(rawValue: parent), name: unsafe Array(bytes))
+    }
+}
+
 extension AttributeChanges {
     /// What a setattr request asks for. Throws `.invalidArgument` for values no file can have.
     init(_ wanted: stat, fields: Int32, dropsPrivileges: Bool) throws(Errno) {

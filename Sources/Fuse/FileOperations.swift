@@ -81,13 +81,12 @@ public protocol FileOperations: AnyObject, Sendable {
     func write(_ bytes: RawSpan, to node: NodeID, at offset: Int64, droppingPrivileges: Bool) throws(Errno)
         -> Int
 
-    /// A write that the kernel made on its own account, of a page dirtied through a shared mapping, was
-    /// refused: the page is lost, and only msync(2) and fsync(2) on the mapped file tell a program. Comes
-    /// beside the refusal.
-    func lostWriteback(to node: NodeID, at offset: Int64, _ error: Errno)
-
-    /// Told of each request that is answered with ENOSPC, EDQUOT or EMFILE, before its caller is.
-    func refused(_ error: Errno, by caller: Caller)
+    /// Told of each request that is answered with ENOSPC, EDQUOT, EMFILE or EOPNOTSUPP and that would have
+    /// made something grow, before its caller is, on the thread that has served it.
+    ///
+    /// Of a write that the kernel makes on its own account, of a page dirtied through a shared mapping, only
+    /// msync(2) and fsync(2) on the mapped file tell a program: the page is lost.
+    func refused(_ error: Errno, _ attempt: Attempt, by caller: Caller)
 
     func allocate(_ node: NodeID, mode: AllocationMode, offset: Int64, count: Int64) throws(Errno)
 
@@ -126,5 +125,5 @@ public protocol FileOperations: AnyObject, Sendable {
 }
 
 extension FileOperations {
-    public func refused(_ error: Errno, by caller: Caller) {}
+    public func refused(_ error: Errno, _ attempt: Attempt, by caller: Caller) {}
 }

@@ -13,10 +13,11 @@ import Glibc
         unsafe self.request = unsafe request
     }
 
-    consuming func fail(_ error: Errno) {
-        if isForWantOfRoom(error) {
+    /// - Parameter attempt: what would have made something grow; nil for what cannot.
+    consuming func fail(_ error: Errno, _ attempt: @autoclosure () -> Attempt? = nil) {
+        if mayBeRefusal(error), let attempt = attempt() {
             let caller = unsafe Caller(of: request)
-            unsafe lendOperations(of: shim_context_of(request)) { $0.refused(error, by: caller) }
+            unsafe lendOperations(of: shim_context_of(request)) { $0.refused(error, attempt, by: caller) }
         }
         _ = unsafe fuse_reply_err(take(), error.rawValue)
     }
@@ -35,8 +36,9 @@ import Glibc
 }
 
 /// Whether `error` is one that the limits give.
-private func isForWantOfRoom(_ error: Errno) -> Bool {
+private func mayBeRefusal(_ error: Errno) -> Bool {
     error == .noSpace || error == .diskQuotaExceeded || error == .tooManyOpenFiles
+        || error == .notSupportedOnSocket
 }
 
 /// Success, and nothing more to say.

@@ -51,7 +51,7 @@ struct ForgetPatience: ~Copyable, Sendable {
                 ended = tree.endedNodes
                 retries -= 1
                 // Nobody has seen the refusal before.
-                tree.withdrawRefusal(refusal)
+                tree.withdrawRefusal()
                 do {
                     return try operation()
                 } catch {

@@ -10,25 +10,20 @@ public final class TreeServer: FileOperations {
     private let tree: Tree
     private let patience: ForgetPatience
     private let policy: OpenPolicy
-    private let reportLoss: @Sendable (_ number: UInt64, _ offset: Int64) -> Void
-    private let reportRefusal: @Sendable (Caller, Errno) -> Void
+    private let reportRefusal: @Sendable (Refusal) -> Void
 
     /// - Parameters:
     ///   - policy: with which flags files are opened; it must fit the tree's memory and the mount's options.
     ///   - waiters: how many requests may wait at once for the kernel's forgets: one less than there are
     ///     threads that serve, or 0 where no kernel asks.
-    ///   - reportRefusal: told whom the limits have refused, and how; must be quick.
-    ///   - reportLoss: told of each page that the kernel could not write back: the file's inode number, and
-    ///     the offset in it.
+    ///   - reportRefusal: told what the limits have refused, and to whom, before he is; must be quick.
     public init(
         _ tree: Tree, opening policy: OpenPolicy = .cached, waiters: Int = 0,
-        reportRefusal: @escaping @Sendable (Caller, Errno) -> Void = { _, _ in },
-        reportLoss: @escaping @Sendable (UInt64, Int64) -> Void = { _, _ in }
+        reportRefusal: @escaping @Sendable (Refusal) -> Void = { _ in }
     ) {
         self.reportRefusal = reportRefusal
         self.tree = tree
         self.policy = policy
-        self.reportLoss = reportLoss
         patience = ForgetPatience(with: tree, waitersLimit: waiters)
     }
 
@@ -112,7 +107,7 @@ public final class TreeServer: FileOperations {
         } catch {
             // An empty file has nothing behind it, and there is no room to change that: it can be read.
             guard mode == .reading, tree.isRefusal(error) else { throw error }
-            tree.withdrawRefusal(error)
+            tree.withdrawRefusal()
             return policy.opening(mode, backing: 0)
         }
     }
@@ -158,18 +153,22 @@ public final class TreeServer: FileOperations {
         }
     }
 
-    public func lostWriteback(to node: NodeID, at offset: Int64, _ error: Errno) {
-        guard tree.isRefusal(error) else { return }
-        tree.countLostPage(refusedWith: error)
+    public func refused(_ error: Errno, _ attempt: Attempt, by caller: Caller) {
+        var note = RefusalNote.take()
+        // One that somebody has left by mistake would tell of another limit.
+        if note?.fits(error) == false { note = nil }
+        // Without a note it is no limit of ours, but for memory or addresses that are not to be had.
+        guard note != nil || error == .noSpace else { return }
+        if attempt.operation == .writeback { tree.countLostPage(insteadOf: note) }
+        let number: UInt64
         do throws(Errno) {
-            reportLoss(try tree.attributes(of: node).number, offset)
+            number = try tree.number(of: attempt.node)
         } catch {
-            // The file has ended meanwhile, and nobody misses the page.
+            // The file has ended meanwhile: nobody misses the page.
+            if attempt.operation == .writeback { return }
+            number = 0
         }
-    }
-
-    public func refused(_ error: Errno, by caller: Caller) {
-        reportRefusal(caller, error)
+        reportRefusal(Refusal(error: error, note: note, attempt: attempt, number: number, caller: caller))
     }
 
     public func allocate(_ node: NodeID, mode: AllocationMode, offset: Int64, count: Int64) throws(Errno) {

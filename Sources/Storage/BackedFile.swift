@@ -213,13 +213,15 @@ public struct BackedFile: ~Copyable {
         let (start, count) = (Int64(range.lowerBound), Int64(range.count))
         if linux_fallocate(file, mode, start, count) == 0 { return }
         // The wall may be nearer than it must be.
-        guard errno == ENOSPC, let wall = ledger.wall else { throw refusal(errno, ledger) }
+        guard errno == ENOSPC, let wall = ledger.wall else { throw refusal(errno, range.count, ledger) }
         wall.widen()
-        guard linux_fallocate(file, mode, start, count) == 0 else { throw refusal(errno, ledger) }
+        guard linux_fallocate(file, mode, start, count) == 0 else {
+            throw refusal(errno, range.count, ledger)
+        }
     }
 
-    private static func refusal(_ code: Int32, _ ledger: QuotaLedger) -> Errno {
-        code == ENOSPC || code == ENOMEM ? ledger.refuseAtWall() : Errno(rawValue: code)
+    private static func refusal(_ code: Int32, _ bytes: Int, _ ledger: QuotaLedger) -> Errno {
+        code == ENOSPC || code == ENOMEM ? ledger.refuseAtWall(bytes) : Errno(rawValue: code)
     }
 
     mutating func write(

@@ -102,6 +102,7 @@ import Glibc
         do {
             return try allocate(bytes).keep()
         } catch {
+            ledger.withdrawRefusal()
             return nil
         }
     }

@@ -128,6 +128,7 @@ extension Tree {
             } catch {
                 // What has been copied stays copied, and is what the caller is told.
                 if done == 0 { throw error }
+                if isRefusal(error) { withdrawRefusal() }
                 break
             }
         }

@@ -76,6 +76,9 @@ extension Tree {
         return table.remove(node, &allocation)
     }
 
+    /// A node's `st_ino`. Throws `.staleNFSFileHandle`.
+    public func number(of node: NodeID) throws(Errno) -> UInt64 { try table.number(of: node) }
+
     public func attributes(of node: NodeID) throws(Errno) -> Attributes {
         let number = try table.number(of: node)
         return try change(node) { (state) throws(Errno) in state.attributes(number: number, in: memory) }
@@ -131,7 +134,11 @@ extension Tree {
         do {
             return try operation()
         } catch {
-            if error == .notSupportedOnSocket { refusals.storage.add() }
+            if error == .notSupportedOnSocket {
+                let limit =
+                    configuration.storage.kind == .auto ? configuration.storage.promotionLimitBytes : nil
+                refusals.add(RefusalNote(.storage, limit: limit))
+            }
             throw error
         }
     }

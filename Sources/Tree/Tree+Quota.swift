@@ -156,6 +156,7 @@ extension Tree {
         do throws(Errno) {
             isSet = try level.setAside(bytes)
         } catch {
+            level.holding?.ledger.withdrawRefusal()
             throw .noRoom(freeBytes: level.holding?.ledger.freeBytes ?? 0)
         }
         guard isSet else { throw .bytesBelowUse(usedBytes: level.usedBytes) }
@@ -177,11 +178,12 @@ extension Tree {
             guard case .to(let bytes) = request.bytes, !request.drains else { throw .setAsideNeedsLimit }
             bytesAside = bytes
         }
-        let level = QuotaLevel(bytes: bytesAside, isSetAside: request.setsAside)
+        let level = QuotaLevel(
+            bytes: bytesAside, isSetAside: request.setsAside, waking: configuration.wake)
         do throws(Errno) {
             try level.hold(from: outside)
         } catch {
-            withdrawRefusal(error)
+            withdrawRefusal()
             throw .noRoom(freeBytes: outside.freeBytes)
         }
         let change = QuotaChange(.insertion, of: level, on: directory, below: outside)
@@ -216,7 +218,7 @@ extension Tree {
     private func refusal(for error: Errno, of level: QuotaLevel) -> QuotaRefusal {
         switch error {
         case .noSpace, .diskQuotaExceeded:
-            withdrawRefusal(error)
+            withdrawRefusal()
             return .bytesBelowUse(usedBytes: level.usedBytes)
         case .tooManyLinks: return .tooDeep(limit: Tree.depthLimit)
         default: return .gone
@@ -248,6 +250,7 @@ extension Tree {
             if change.level.isSetAside { request.bytes = .asItIs }
             try Tree.apply(request, to: change.level)
             allocation.quotas.change = nil
+            change.level.wake?()
         }
     }
 

@@ -64,7 +64,7 @@ extension Tree {
     }
 
     /// The names that lead to each of the directories that is there. Reads each directory above once.
-    private func paths(of directories: Set<NodeID>) -> [NodeID: [[UInt8]]] {
+    func paths(of directories: Set<NodeID>) -> [NodeID: [[UInt8]]] {
         var parents: [NodeID: NodeID] = [:]
         for directory in directories {
             var node = directory

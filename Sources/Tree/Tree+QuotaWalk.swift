@@ -8,7 +8,7 @@ extension Tree {
     /// How many nodes a step looks at: about a tenth of a millisecond's work.
     private static let stepNodes = 256
     /// Between two steps, so that whoever waits for the lock gets it.
-    private static let pauseMicroseconds: UInt32 = 50
+    static let pauseMicroseconds: UInt32 = 50
     /// How many levels there may be within one another, the mount's among them.
     static let depthLimit = 16
 

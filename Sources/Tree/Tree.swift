@@ -17,6 +17,9 @@ public struct TreeConfiguration: Sendable {
     public var usesACL = false
     /// nil: nothing but the limits refuses.
     public var memoryGuard: MemoryGuard?
+    /// Told when use of a level passes a mark, and when a limit changes, from any thread and under its locks:
+    /// to be quick about. nil: nobody watches.
+    public var wake: (@Sendable () -> Void)?
     /// Where the bytes of files lie; nil: in the memory of this process.
     public var tmpfs: PrivateTmpfs?
     /// What the limit may be raised to while the tree lives, in bytes; at least 16 GiB, and the limit.
@@ -81,7 +84,8 @@ public final class Tree: Sendable {
         ledger = QuotaLedger(
             limitBytes: configuration.limits.bytes, nodes: configuration.limits.nodes,
             refusingNodesWith: configuration.limits.nodeLimitErrno, refusals: refusals,
-            guardedBy: configuration.memoryGuard, wall: wall, faults: configuration.faults)
+            guardedBy: configuration.memoryGuard, wall: wall, waking: configuration.wake,
+            faults: configuration.faults)
         // No address would name what is above, not even with a row of free ones for each use.
         largestLimitBytes = min(
             max(configuration.limits.bytes, configuration.largestLimitBytes, 1 << 34), 1 << 44)
@@ -273,25 +277,15 @@ public final class Tree: Sendable {
     }
 
     /// A refusal met the kernel's write-back, not a program: it counts as a lost page and not as its cause.
-    public func countLostPage(refusedWith error: Errno) {
-        withdrawRefusal(error)
+    ///
+    /// - Parameter note: what this thread has noted of it; nil where that is nothing.
+    public func countLostPage(insteadOf note: RefusalNote?) {
+        note?.leave()
+        refusals.withdrawLast()
         refusals.writeback.add()
     }
 
-    /// Takes a refusal out of the counts: the operation was tried again and nobody has seen it fail.
-    public func withdrawRefusal(_ error: Errno) {
-        // Where the node limit shares its errno with another limit, the one that is reached is meant: a node
-        // less than the limit, as one has ended since.
-        let isAlone = error != .noSpace && error != .diskQuotaExceeded
-        let isReached = ledger.level.maxNodes.map { ledger.level.usedNodes + 1 >= $0 } ?? false
-        if error == configuration.limits.nodeLimitErrno, isAlone || isReached {
-            refusals.nodes.add(-1)
-        } else if error == .noSpace {
-            // The guard also refuses a large request without being tripped.
-            let isGuards = configuration.memoryGuard?.isTripped == true || refusals.bytes.value == 0
-            (isGuards ? refusals.memoryGuard : refusals.bytes).add(-1)
-        } else {
-            refusals.directory.add(-1)
-        }
-    }
+    /// Takes the last refusal that this thread has met out of the counts: the operation is tried again, and
+    /// nobody has seen it fail.
+    public func withdrawRefusal() { refusals.withdrawLast() }
 }

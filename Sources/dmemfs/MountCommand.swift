@@ -23,6 +23,13 @@ struct MountCommand: ParsableCommand {
     @Option(help: "How long a stop waits for those who use the mount: 20s, 500ms, 2m. (default: 20s)")
     var stopTimeout: String?
 
+    @Option(
+        help: "Say so when use comes to these percents of a limit: 80,90,95, or none. (default: 80,90,95)")
+    var thresholds: String?
+
+    @Option(help: "Run this program then: a whole path, without arguments. (default: none)")
+    var thresholdHook: String?
+
     @Flag(help: "Make the directory if it is missing.")
     var mkdir = false
 
@@ -65,6 +72,7 @@ struct MountCommand: ParsableCommand {
         limits.settings
             + LimitOptions.settings([
                 ("huge", huge), ("stop_timeout", stopTimeout), ("metrics_listen", metricsListen),
+                ("thresholds", thresholds), ("threshold_hook", thresholdHook),
             ])
     }
 

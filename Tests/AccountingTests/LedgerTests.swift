@@ -16,6 +16,35 @@ struct LedgerTests {
         #expect(held.bytes == 60)
     }
 
+    @Test("a refusal leaves its figures on the thread, and is withdrawn from the count that it is in")
+    func notes() throws {
+        let refusals = RefusalCounts()
+        let mount = QuotaLedger(
+            limitBytes: 100, nodes: 1, refusingNodesWith: .noSpace, refusals: refusals)
+        let job = QuotaLedger(QuotaLevel(bytes: 50), below: mount)
+        let held = try mount.reserve(30)
+        // What another test on this thread has left.
+        _ = RefusalNote.take()
+        #expect(throws: Errno.noSpace) { _ = try mount.reserve(71) }
+        let note = RefusalNote(.bytes, at: mount.level.number, asked: 71, free: 70, limit: 100)
+        #expect(RefusalNote.take() == note && RefusalNote.take() == nil)
+        #expect(throws: Errno.diskQuotaExceeded) { _ = try job.reserve(51) }
+        #expect(
+            RefusalNote.take()
+                == RefusalNote(.directory, at: job.level.number, asked: 51, free: 50, limit: 50))
+        let node = try mount.reserveNode()
+        #expect(throws: Errno.noSpace) { _ = try mount.reserveNode() }
+        #expect(refusals.nodes.value == 1 && refusals.bytes.value == 1)
+        mount.withdrawRefusal()
+        #expect(refusals.nodes.value == 0 && refusals.bytes.value == 1, "not by its errno")
+        mount.withdrawRefusal()
+        #expect(refusals.nodes.value == 0 && refusals.bytes.value == 1, "once")
+        #expect(held.bytes == 30)
+        drop(node)
+    }
+
+    private func drop(_ node: consuming NodeReservation) {}
+
     @Test("a reservation that is dropped returns its bytes")
     func dropped() throws {
         let ledger = QuotaLedger(limitBytes: 100)

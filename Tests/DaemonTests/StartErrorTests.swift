@@ -28,6 +28,13 @@ struct StartErrorTests {
         Case(arguments: ["--chunk-overhead=-1"], code: 64, says: "--chunk-overhead"),
         Case(arguments: ["--promotion-limit", "x"], code: 64, says: "--promotion-limit"),
         Case(arguments: ["--stop-timeout", "soon"], code: 64, says: "--stop-timeout"),
+        Case(arguments: ["--thresholds", "80,5"], code: 64, says: "--thresholds: '5' is no threshold"),
+        Case(arguments: ["--thresholds", "101"], code: 64, says: "--thresholds: '101' is no threshold"),
+        Case(arguments: ["-o", "thresholds=all"], code: 64, says: "-o thresholds: 'all' is no threshold"),
+        Case(arguments: ["--thresholds", ""], code: 64, says: "--thresholds: '' is no list"),
+        Case(
+            arguments: ["--threshold-hook", "true"], code: 64, says: "'true' is no program"),
+        Case(arguments: ["--threshold-hook", "/etc/passwd"], code: 64, says: "is no program"),
         Case(arguments: ["--io", "fast"], code: 64, says: "no engine"),
         Case(
             arguments: ["--io", "strict", "--storage", "auto"], code: 64,

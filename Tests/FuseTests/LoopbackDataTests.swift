@@ -62,6 +62,43 @@ struct LoopbackDataTests {
         #expect(loopback.transferredBytes == (15, 5))
     }
 
+    @Test("what would have made something grow is told of with its refusal, and nothing else")
+    func refusals() {
+        operations.answer { $0.failure = .noSpace }
+        _ = loopback.mkdir("d", in: 3)
+        _ = loopback.mknod("f", mode: 0o010644)
+        _ = loopback.symlink("s", to: "t")
+        _ = loopback.create("c")
+        _ = loopback.tmpfile(in: 3)
+        _ = loopback.link(2, as: "l", in: 4)
+        _ = loopback.rename("a", in: 3, to: "b", in: 4)
+        _ = loopback.setattr(2, valid: 1 << 3, size: 9)
+        _ = loopback.setxattr("user.a", of: 2, to: [])
+        _ = loopback.removexattr("user.a", of: 2)
+        _ = loopback.write([1], to: 2, at: 7)
+        _ = loopback.write([1], to: 2, at: 7, flags: 1)
+        _ = loopback.fallocate(2, offset: 0, count: 1)
+        _ = loopback.copyFileRange(from: 2, at: 0, to: 3, at: 0, count: 1)
+        let told = [
+            "mkdir 3 d", "mknod 1 f", "symlink 1 s", "create 1 c", "O_TMPFILE 3 ", "link 4 l", "rename 4 b",
+            "truncate 2 ", "setxattr 2 ", "removexattr 2 ", "write 2 ", "writeback 2 ", "fallocate 2 ",
+            "copy_file_range 3 ",
+        ]
+        #expect(operations.refused == told.map { "\($0) \(ENOSPC) 4242" })
+        for error in [Errno.diskQuotaExceeded, .tooManyOpenFiles, .notSupportedOnSocket] {
+            operations.answer { $0.failure = error }
+            _ = loopback.mkdir("d", in: 3)
+            #expect(operations.refused.last == "mkdir 3 d \(error.rawValue) 4242")
+        }
+        let count = operations.refused.count
+        operations.answer { $0.failure = .fileExists }
+        _ = loopback.mkdir("d", in: 3)
+        operations.answer { $0.failure = .noSpace }
+        _ = loopback.lookup("a")
+        _ = loopback.read(2, at: 0, count: 1)
+        #expect(operations.refused.count == count)
+    }
+
     @Test("a length that the frame does not hold is refused")
     func lyingLengths() {
         var body = [UInt8](repeating: 0, count: 16)

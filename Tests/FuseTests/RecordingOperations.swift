@@ -8,6 +8,8 @@ final class RecordingOperations: FileOperations {
     struct State {
         /// One line for each call, in order.
         var calls: [String] = []
+        /// One line for each refusal that was told of.
+        var refused: [String] = []
         /// How many references have been handed out and not taken back, by node.
         var references: [UInt64: Int] = [:]
         /// What every method throws, if anything.
@@ -34,6 +36,7 @@ final class RecordingOperations: FileOperations {
         changed: Timestamp(seconds: 203, nanoseconds: 303))
 
     var calls: [String] { state.withLock { $0.calls } }
+    var refused: [String] { state.withLock { $0.refused } }
     var lastCall: String { calls.last ?? "none" }
     var changes: AttributeChanges { state.withLock { $0.changes } }
     var references: [UInt64: Int] { state.withLock { $0.references } }
@@ -193,8 +196,12 @@ final class RecordingOperations: FileOperations {
         return bytes.byteCount
     }
 
-    func lostWriteback(to node: NodeID, at offset: Int64, _ error: Errno) {
-        state.withLock { $0.calls.append("lost \(node.rawValue) \(offset) \(error.rawValue)") }
+    func refused(_ error: Errno, _ attempt: Attempt, by caller: Caller) {
+        let place =
+            "\(attempt.node.rawValue) \(attempt.name.map { String(decoding: $0, as: UTF8.self) } ?? "")"
+        state.withLock {
+            $0.refused.append("\(attempt.operation.rawValue) \(place) \(error.rawValue) \(caller.process)")
+        }
     }
 
     func allocate(_ node: NodeID, mode: AllocationMode, offset: Int64, count: Int64) throws(Errno) {

@@ -25,6 +25,21 @@ void linux_futex_wake_one(const uint32_t *_Nonnull address);
 /// only they have it.
 uint32_t *_Nonnull linux_thread_word(void);
 
+/// What a thread has met last that a limit refused, for whoever answers the request.
+struct linux_refusal {
+    /// 0: nothing was refused since it was looked at last. The rest then means nothing.
+    uint32_t kind;
+    /// Whether the amounts are nodes, and not bytes.
+    uint32_t counts_nodes;
+    uint64_t level;
+    int64_t asked;
+    int64_t free;
+    int64_t limit;
+};
+
+/// This thread's own.
+struct linux_refusal *_Nonnull linux_thread_refusal(void);
+
 /// Tells the processor that the caller spins.
 static inline void linux_spin_hint(void) {
 #if defined(__x86_64__) || defined(__i386__)

@@ -89,6 +89,14 @@ int linux_spawn(
     char *_Nullable const *_Nonnull arguments, char *_Nullable const *_Nonnull additions,
     const char *_Nonnull directory, int output, int *_Nonnull child);
 
+/// posix_spawn(3) of the program at `path` with this environment, whose list ends with NULL, and with
+/// nothing else of ours: no arguments, no open file but /dev/null three times, every signal as at the start,
+/// in `/` and in a process group of its own.
+///
+/// Returns 0 and the child's number, or the errno.
+int linux_spawn_apart(
+    const char *_Nonnull path, char *_Nullable const *_Nonnull environment, int *_Nonnull child);
+
 /// Opens /dev/fuse and closes it again: 0, or the errno that says why no FUSE mount is possible; ENODEV where
 /// something else lies in its place.
 int linux_probe_fuse(void);

@@ -1,0 +1,200 @@
+public import Accounting
+public import Basics
+import Storage
+
+/// What holds most of a tree, or of a directory with a quota.
+public struct LargestHolder: Hashable, Sendable {
+    /// Who owns most, and how much that is, in bytes.
+    public var owner: UInt32 = 0
+    public var ownerBytes = 0
+    public var ownerNodes = 0
+    /// nil where there is no file.
+    public var file: NodeID?
+    /// In bytes, with what the file costs beside its data.
+    public var fileBytes = 0
+    /// Whether all nodes were looked at.
+    public var isComplete = true
+}
+
+/// Searches through all nodes, for who wants to know and not for requests: a bounded number of nodes with the
+/// namespace's lock held, and a pause.
+extension Tree {
+    /// How many nodes or names are looked at with the namespace's lock held.
+    private static let pieceSteps = 256
+    /// So many owners are told apart.
+    private static let mostOwners = 1024
+
+    /// The names that lead from the root to each of `nodes` that has some; of a file with several, one path.
+    ///
+    /// A file does not know its directory: it is looked for in all of them.
+    /// - Parameter steps: how many nodes and names are looked at for that at the most.
+    public func paths(of nodes: Set<NodeID>, steps: Int) -> [NodeID: [[UInt8]]] {
+        var directories: Set<NodeID> = []
+        var files: Set<NodeID> = []
+        for node in nodes {
+            switch hasName(node) {
+            case .directory: directories.insert(node)
+            case .none: break
+            default: files.insert(node)
+            }
+        }
+        let places = places(of: files, steps: steps)
+        let paths = paths(of: directories.union(places.values.map(\.parent)))
+        var found = paths.filter { nodes.contains($0.key) }
+        for (file, place) in places { found[file] = paths[place.parent].map { $0 + [place.name] } }
+        return found
+    }
+
+    /// The directories whose quotas these levels are, where they still are.
+    public func directories(limitedBy levels: Set<UInt64>) -> [UInt64: NodeID] {
+        if levels.isEmpty { return [:] }
+        let all = namespace.withLock { allocation in allocation.quotas.levels }
+        let found = all.filter { levels.contains($0.value.number) }
+        return Dictionary(found.map { ($0.value.number, $0.key) }) { first, _ in first }
+    }
+
+    /// All levels: the mount's, whose directory is the root, and those of the quotas.
+    public func levels() -> [(directory: NodeID, level: QuotaLevel)] {
+        let quotas = namespace.withLock { allocation in allocation.quotas.levels }
+        return [(.root, ledger.level)] + quotas.map { ($0.key, $0.value) }
+    }
+
+    /// What the mount's own level is called.
+    public var levelNumber: UInt64 { ledger.level.number }
+
+    /// Finds who owns most, and the largest file, in the directory whose quota is the level `number`; nil:
+    /// in the whole tree.
+    public func largestHolder(in number: UInt64?, steps: Int) -> LargestHolder {
+        let level = number.flatMap { number in
+            namespace.withLock { allocation in allocation.quotas.levels.values.first { $0.number == number } }
+        }
+        var largest = LargestHolder()
+        var owners: [UInt32: (bytes: Int, nodes: Int)] = [:]
+        largest.isComplete = forEachNode(steps: steps) { node, state in
+            if let level, !state.charge.ledger.reaches(level) { return }
+            if owners[state.owner] != nil || owners.count < Tree.mostOwners {
+                let before = owners[state.owner, default: (0, 0)]
+                owners[state.owner] = (before.bytes + state.charge.bytes, before.nodes + 1)
+            }
+            if state.kind == .regular, state.charge.bytes > largest.fileBytes {
+                largest.file = node
+                largest.fileBytes = state.charge.bytes
+            }
+        }
+        if let first = owners.max(by: { $0.value.bytes < $1.value.bytes }) {
+            largest.owner = first.key
+            largest.ownerBytes = first.value.bytes
+            largest.ownerNodes = first.value.nodes
+        }
+        return largest
+    }
+
+    /// Lends the state of each node, `steps` at the most. Returns whether those were all.
+    private func forEachNode(steps: Int, _ body: (NodeID, borrowing Inode.State) -> Void) -> Bool {
+        var slot = 0
+        var left = steps
+        while left > 0 {
+            let isDone = namespace.withLock { allocation in
+                for _ in 0..<Tree.pieceSteps {
+                    left -= 1
+                    guard let next = table.next(from: slot, steps: Tree.pieceSteps, allocation) else {
+                        return true
+                    }
+                    slot = next.index
+                    guard let node = next.node else { return false }
+                    do throws(Errno) {
+                        try table.withState(node) { (state) throws(Errno) in body(node, state) }
+                    } catch {
+                        // It was there a moment ago, and the lock is held.
+                        continue
+                    }
+                }
+                return false
+            }
+            if isDone { return true }
+            Thread.pause(microseconds: Tree.pauseMicroseconds)
+        }
+        return false
+    }
+
+    /// The kind of a node that has a name; nil where it has none.
+    private func hasName(_ node: NodeID) -> FileKind? {
+        do throws(Errno) {
+            return try table.withState(node) { (state) throws(Errno) in state.links > 0 ? state.kind : nil }
+        } catch {
+            return nil
+        }
+    }
+
+    /// Where the search for files in all directories has come to.
+    private struct Search {
+        var missing: Set<NodeID>
+        var places: [NodeID: (parent: NodeID, name: [UInt8])] = [:]
+        /// The slot to look at next, and the directory that is being read behind which cookie.
+        var slot = 0
+        var reading: NodeID?
+        var cookie: UInt64 = 0
+    }
+
+    private func places(
+        of files: Set<NodeID>, steps: Int
+    ) -> [NodeID: (parent: NodeID, name: [UInt8])] {
+        var search = Search(missing: files)
+        var left = steps
+        while !search.missing.isEmpty, left > 0 {
+            let goesOn = namespace.withLock { allocation in step(&search, &left, allocation) }
+            guard goesOn else { break }
+            Thread.pause(microseconds: Tree.pauseMicroseconds)
+        }
+        return search.places
+    }
+
+    /// Returns whether there is more to look at.
+    private func step(
+        _ search: inout Search, _ left: inout Int, _ allocation: borrowing InodeTable.Allocation
+    ) -> Bool {
+        let end = max(0, left - 16 * Tree.pieceSteps)
+        var nodes = Tree.pieceSteps
+        while left > end, nodes > 0, !search.missing.isEmpty {
+            guard let directory = search.reading else {
+                left -= 1
+                nodes -= 1
+                guard let next = table.next(from: search.slot, steps: Tree.pieceSteps, allocation) else {
+                    return false
+                }
+                search.slot = next.index
+                guard let node = next.node else { return true }
+                if hasName(node) == .directory { (search.reading, search.cookie) = (node, 0) }
+                continue
+            }
+            if read(directory, &search, &left, end, allocation) { search.reading = nil }
+        }
+        return true
+    }
+
+    /// Reads on in a directory. Returns whether its end was reached, or it has gone.
+    private func read(
+        _ directory: NodeID, _ search: inout Search, _ left: inout Int, _ end: Int,
+        _ allocation: borrowing InodeTable.Allocation
+    ) -> Bool {
+        do throws(Errno) {
+            return try table.withNamesHeld(directory, allocation) { (state) throws(Errno) in
+                try state.readNames { names in
+                    var isAtEnd = true
+                    names.forEach(after: search.cookie, in: memory) { name, found in
+                        if search.missing.remove(found.node) != nil {
+                            search.places[found.node] = (directory, name.bytes)
+                        }
+                        search.cookie = found.cookie
+                        left -= 1
+                        isAtEnd = left > end
+                        return isAtEnd
+                    }
+                    return isAtEnd
+                }
+            }
+        } catch {
+            return true
+        }
+    }
+}
