@@ -160,7 +160,7 @@ struct MetricsTests {
         let written = try #require(first.value("dmemfs_written_bytes_total"))
         #expect(written > 60 << 20 && written <= 64 << 20 && written & 4095 == 0)
         #expect(first.value("dmemfs_refusals_total", "reason", "bytes") == 1)
-        #expect(first.value("dmemfs_threshold_crossings_total", "percent", "80") ?? 0 > 0)
+        #expect(first.value("dmemfs_threshold_crossings_total", "percent", "80") != nil)
         let unlinks = first.value("dmemfs_request_duration_seconds_count", "operation", "unlink")
         #expect(unlinks == 1)
         #expect(
