@@ -76,7 +76,7 @@ public enum Client {
         }
     }
 
-    private static func connect(
+    static func connect(
         to mount: MountEntry, patience seconds: Int32 = timeoutSeconds
     ) throws(ControlError) -> Int32 {
         var failure = Errno.noSuchFileOrDirectory

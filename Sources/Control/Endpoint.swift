@@ -18,6 +18,10 @@ public struct Endpoint: Sendable {
         case network
     }
 
+    /// Hands pieces of the answer to `send` until there are no more, or it returns false. `send` may wait for
+    /// who reads.
+    public typealias Stream = @Sendable (_ request: ControlRequest, _ send: ([UInt8]) -> Bool) -> Void
+
     public typealias Answer = @Sendable (ControlRequest) throws(ControlRefusal) -> Reply
 
     public let method: String
@@ -29,6 +33,8 @@ public struct Endpoint: Sendable {
     /// which only trusted peers can have.
     public let takesLong: Bool
     let answer: Answer
+    /// Answers a piece at a time, in the place of `answer`; nil for all in one.
+    private(set) var stream: Stream?
 
     public init(
         _ method: String, _ path: String, for access: Access, reach: Reach = .socket, takesLong: Bool = false,
@@ -42,6 +48,14 @@ public struct Endpoint: Sendable {
         self.reach = reach
         self.takesLong = takesLong
         self.answer = answer
+    }
+
+    /// A GET for trusted peers whose answer is made while it is sent, so that its length costs no memory.
+    ///
+    /// - Parameter type: of what `stream` sends, which ends with the connection.
+    public init(streaming path: String, _ type: String, _ stream: @escaping Stream) {
+        self.init("GET", path, for: .trusted, takesLong: true) { _ in Reply(type, []) }
+        self.stream = stream
     }
 
     func isAt(_ asked: String) -> Bool {

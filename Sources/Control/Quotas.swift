@@ -89,22 +89,28 @@ public struct MountPath: Hashable, Sendable {
     /// As the path of a URL says it: what is no letter, digit, dot, dash or underscore as a percent sign and
     /// two digits.
     var encoded: String {
-        let digits = Array("0123456789ABCDEF".utf8)
         var bytes: [UInt8] = []
         for (index, name) in names.enumerated() {
             if index > 0 { bytes.append(UInt8(ascii: "/")) }
-            for byte in name {
-                switch byte {
-                case 0x30...0x39, 0x41...0x5a, 0x61...0x7a, 0x2d, 0x2e, 0x5f: bytes.append(byte)
-                default: bytes += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
-                }
-            }
+            Self.appendEncoded(name[...], to: &bytes)
         }
         return String(decoding: bytes, as: UTF8.self)
     }
 
+    static func appendEncoded(_ name: ArraySlice<UInt8>, to bytes: inout [UInt8]) {
+        let digit = { (value: UInt8) in
+            value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "A") + value - 10
+        }
+        for byte in name {
+            switch byte {
+            case 0x30...0x39, 0x41...0x5a, 0x61...0x7a, 0x2d, 0x2e, 0x5f: bytes.append(byte)
+            default: bytes += [UInt8(ascii: "%"), digit(byte >> 4), digit(byte & 15)]
+            }
+        }
+    }
+
     /// nil for what is not encoded as above.
-    init?(encoded: some StringProtocol) {
+    public init?(encoded: some StringProtocol) {
         var names: [[UInt8]] = []
         for part in encoded.split(separator: "/") {
             guard let name = PercentCode.decoded(part) else { return nil }

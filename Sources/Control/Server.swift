@@ -196,9 +196,8 @@ public final class Server: Sendable {
         do throws(Errno) {
             guard isFree, descriptor >= 0 else { throw .resourceTemporarilyUnavailable }
             try Thread.start { [self] in
-                let answer = Wire.answer(route.reply())
+                Self.answer(route, on: descriptor)
                 longAnswers.wrappingSubtract(1, ordering: .relaxed)
-                Self.sendAll(answer, on: descriptor)
                 close(descriptor)
             }
             return true
@@ -209,8 +208,18 @@ public final class Server: Sendable {
         }
     }
 
-    /// Sends what may be more than the socket's buffer takes, to a reader who reads on.
-    private static func sendAll(_ bytes: [UInt8], on descriptor: Int32) {
+    private static func answer(_ route: Router.Route, on descriptor: Int32) {
+        guard let stream = route.endpoint.stream else {
+            _ = sendAll(Wire.answer(route.reply()), on: descriptor)
+            return
+        }
+        guard sendAll(Wire.answer(route.reply(), isWhole: false), on: descriptor) else { return }
+        stream(route.request) { sendAll($0, on: descriptor) }
+    }
+
+    /// Sends what may be more than the socket's buffer takes, to a reader who reads on. Returns whether he
+    /// did.
+    private static func sendAll(_ bytes: [UInt8], on descriptor: Int32) -> Bool {
         var rest = bytes[...]
         while !rest.isEmpty {
             let sent = Connection.send(rest, on: descriptor)
@@ -220,8 +229,9 @@ public final class Server: Sendable {
             }
             var wait = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
             guard sent == -Int(EAGAIN), unsafe poll(&wait, 1, Int32(requestTimeMilliseconds)) > 0 else {
-                return
+                return false
             }
         }
+        return true
     }
 }

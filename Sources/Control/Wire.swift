@@ -87,10 +87,12 @@ enum Wire {
         return Array("\(first)\(length)Connection: close\r\n\r\n".utf8) + (body ?? [])
     }
 
-    static func answer(_ reply: Reply) -> [UInt8] {
+    /// - Parameter isWhole: whether the body is all that there is, and not only the beginning.
+    static func answer(_ reply: Reply, isWhole: Bool = true) -> [UInt8] {
+        let length = isWhole ? ["Content-Length: \(reply.body.count)"] : []
         let lines =
-            ["HTTP/1.1 \(reply.status)", "Content-Type: \(reply.type)"] + reply.headers
-            + ["Content-Length: \(reply.body.count)", "Cache-Control: no-store", "Connection: close"]
+            ["HTTP/1.1 \(reply.status)", "Content-Type: \(reply.type)"] + reply.headers + length
+            + ["Cache-Control: no-store", "Connection: close"]
         return Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8) + reply.body
     }
 
@@ -122,7 +124,7 @@ enum Wire {
 
     /// Where the empty line that ends a head ends. A client that ends its lines with a bare newline is
     /// understood.
-    private static func endOfHead(in bytes: [UInt8]) -> Int? {
+    static func endOfHead(in bytes: [UInt8]) -> Int? {
         var lineIsEmpty = false
         for (index, byte) in bytes.enumerated() {
             if byte == UInt8(ascii: "\n") {

@@ -35,7 +35,7 @@ extension RunningMount {
             .status { [self] in status },
             .limits { [self] (request) throws(ControlRefusal) in try resize(request) },
             .reload { [self] () throws(ControlRefusal) in try reload() },
-            .refusals(RefusalControl(watch: refusalWatch, tree: tree)),
+            .nodes(NodeControl(tree: tree)), .refusals(RefusalControl(watch: refusalWatch, tree: tree)),
         ] + Endpoint.quotas(QuotaControl(mountpoint: path, tree: tree)) + Endpoint.metrics(self)
     }
 

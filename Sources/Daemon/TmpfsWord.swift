@@ -16,7 +16,13 @@ enum TmpfsWord {
 }
 
 /// Users and groups by name, as this system knows them.
-enum Accounts {
+public enum Accounts {
+    /// The name of a user; nil where the system knows none.
+    public static func name(ofUser number: UInt32) -> String? {
+        guard let entry = unsafe getpwuid(number) else { return nil }
+        return unsafe String(cString: entry.pointee.pw_name)
+    }
+
     static func user(_ name: String) -> UInt32? {
         guard let entry = unsafe getpwnam(name) else { return nil }
         return unsafe entry.pointee.pw_uid

@@ -53,6 +53,13 @@ package enum Program {
         return signal == 0 ? (status >> 8) & 0xff : 128 + signal
     }
 
+    /// The most memory that any child which has been waited for has had resident, in bytes.
+    package static func largestChildBytes() -> Int {
+        var usage = rusage()
+        _ = unsafe getrusage(__rusage_who_t(RUSAGE_CHILDREN.rawValue), &usage)
+        return usage.ru_maxrss << 10
+    }
+
     /// Stops a child, and returns when all its threads have stopped.
     package static func stop(_ child: Int32) throws {
         try Kernel.call { kill(child, SIGSTOP) }

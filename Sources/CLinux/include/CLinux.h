@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "CLinuxCalls.h"
+#include "CLinuxTerminal.h"
 #include "CLinuxTmpfs.h"
 
 /// utimensat(2): set the time to the present one.
