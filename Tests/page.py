@@ -172,6 +172,8 @@ def check_content(browser, mount):
         expect(words in text, f"{words} is not on the page:\n{text}")
     counts = browser.value("document.getElementById('counts').innerText").split()
     expect(len(counts) == 2 and counts[0] == "directory" and int(counts[1]) > 0, f"counted: {counts}")
+    refusals = browser.value("document.getElementById('refusals').innerText")
+    expect(re.search(r"write\s+jobs/nightly/more\s+EDQUOT", refusals), f"the refusal is not told: {refusals}")
     # Names are text, whatever is in them.
     expect("<img src=x" in text and browser.value("document.images.length") == 0, "a name became a tag")
     # Live: what is written now is seen, and drawn.
@@ -224,8 +226,6 @@ def check_calm(browser, mount):
     expect(not outside and any("/v1/status" in url for url in asked), f"asked: {outside or asked}")
     complaints = [event["params"] for event in browser.events
                   if event.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded")]
-    # A part that this mount does not answer is left out; the browser notes the 404.
-    complaints = [note for note in complaints if "/v1/refusals" not in note.get("entry", {}).get("url", "")]
     expect(not complaints, f"complaints: {complaints}")
 
 

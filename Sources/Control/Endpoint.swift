@@ -18,9 +18,11 @@ public struct Endpoint: Sendable {
         case network
     }
 
+    /// Hands pieces of the answer to `send` until there are no more, or it returns false. `send` may wait for
+    /// who reads.
+    public typealias Stream = @Sendable (_ request: ControlRequest, _ send: ([UInt8]) -> Bool) -> Void
+
     public typealias Answer = @Sendable (ControlRequest) throws(ControlRefusal) -> Reply
-    /// Hands an answer to `send`, a piece at a time, until it returns false; `send` may wait for who reads.
-    public typealias Pieces = @Sendable (_ send: ([UInt8]) -> Bool) -> Void
 
     public let method: String
     /// One path; with a slash at its end everything below it, which `ControlRequest.rest` then names.
@@ -31,8 +33,8 @@ public struct Endpoint: Sendable {
     /// which only trusted peers can have.
     public let takesLong: Bool
     let answer: Answer
-    /// What follows the answer, which is then the head alone; nil where that is all.
-    let pieces: Pieces?
+    /// Answers a piece at a time, in the place of `answer`; nil for all in one.
+    private(set) var stream: Stream?
 
     public init(
         _ method: String, _ path: String, for access: Access, reach: Reach = .socket, takesLong: Bool = false,
@@ -46,18 +48,14 @@ public struct Endpoint: Sendable {
         self.reach = reach
         self.takesLong = takesLong
         self.answer = answer
-        pieces = nil
     }
 
-    /// What is as long as the mount is large: answered with GET, to trusted peers, while it is made.
-    public init(_ path: String, inPiecesOf type: String, _ pieces: @escaping Pieces) {
-        method = "GET"
-        self.path = path
-        access = .trusted
-        reach = .socket
-        takesLong = true
-        answer = { _ in Reply(type, []) }
-        self.pieces = pieces
+    /// A GET for trusted peers whose answer is made while it is sent, so that its length costs no memory.
+    ///
+    /// - Parameter type: of what `stream` sends, which ends with the connection.
+    public init(streaming path: String, _ type: String, _ stream: @escaping Stream) {
+        self.init("GET", path, for: .trusted, takesLong: true) { _ in Reply(type, []) }
+        self.stream = stream
     }
 
     func isAt(_ asked: String) -> Bool {
@@ -113,6 +111,15 @@ public struct Reply: Hashable, Sendable {
     public static func json(_ value: some Encodable, status: String = "200 OK") -> Reply {
         do throws(ControlError) {
             return Reply("application/json", try JSON.encode(value), status: status)
+        } catch {
+            return .error("500 Internal Server Error")
+        }
+    }
+
+    /// The same in one line.
+    static func jsonLine(_ value: some Encodable) -> Reply {
+        do throws(ControlError) {
+            return Reply("application/json", try JSON.encodeLine(value))
         } catch {
             return .error("500 Internal Server Error")
         }

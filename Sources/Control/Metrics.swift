@@ -14,8 +14,20 @@ public struct MetricsSnapshot: Sendable {
         }
     }
 
+    /// How often any limit was passed upwards at a share of it, in percent.
+    public struct Crossing: Hashable, Sendable {
+        public var percent: Int
+        public var count: Int
+
+        public init(percent: Int, count: Int) {
+            self.percent = percent
+            self.count = count
+        }
+    }
+
     public var status: Status
     public var peaks: Peaks
+    public var crossings: [Crossing]
     public var operations: [Operation]
     /// Of the times, in nanoseconds.
     public var bounds: [Int]
@@ -24,11 +36,13 @@ public struct MetricsSnapshot: Sendable {
     public var directories: LargestQuotas
 
     public init(
-        status: Status, peaks: Peaks, operations: [Operation], bounds: [Int], readBytes: Int,
+        status: Status, peaks: Peaks, crossings: [Crossing], operations: [Operation], bounds: [Int],
+        readBytes: Int,
         writtenBytes: Int, directories: LargestQuotas
     ) {
         self.status = status
         self.peaks = peaks
+        self.crossings = crossings
         self.operations = operations
         self.bounds = bounds
         self.readBytes = readBytes

@@ -120,6 +120,12 @@ package struct MetricFamily: Sendable {
             return reasons.map { Sample(labels: [("reason", $0.0)], value: "\($0.1)") }
         },
         MetricFamily(
+            "threshold_crossings", .counter, ["percent"],
+            "How often use has passed this share of a limit, the mount's or a directory's."
+        ) { snapshot in
+            snapshot.crossings.map { Sample(labels: [("percent", "\($0.percent)")], value: "\($0.count)") }
+        },
+        MetricFamily(
             "request_duration_seconds", .histogram, ["operation"],
             "How long the daemon took to answer a request of the kernel, by operation."
         ) { snapshot in

@@ -12,9 +12,9 @@ public protocol NodeLister: Sendable {
 extension Endpoint {
     static let nodesPath = "/v1/nodes"
 
-    /// One line for each node, made while it is sent, so that its length costs no memory.
+    /// `/v1/nodes`: one line for each node.
     public static func nodes(_ lister: any NodeLister) -> Endpoint {
-        Endpoint(nodesPath, inPiecesOf: "application/x-ndjson") { send in lister.list(send) }
+        Endpoint(streaming: nodesPath, "application/x-ndjson") { _, send in lister.list(send) }
     }
 }
 

@@ -2,16 +2,17 @@ import Basics
 
 extension Endpoint {
     static let refusalsPath = "/v1/refusals"
-    /// Of an answer: with as many connections as there may be, it is 8 MiB that wait to be read.
-    private static let refusalsLimitBytes = 256 << 10
+    /// What a reader is sure to take in time.
+    private static let refusalsLimitBytes = 96 << 10
 
-    /// The last refusals: `?last=N` for N of them at the most.
+    /// The last refusals: `/v1/refusals` and `/v1/refusals?last=N`.
     public static func refusals(_ keeper: any RefusalKeeper) -> Endpoint {
         Endpoint("GET", refusalsPath, for: .anyone, reach: .page) { (request) throws(ControlRefusal) in
-            let last = try request.number("last", upTo: .max) ?? .max
-            var refusals = keeper.refusals(for: request.peer).suffix(last)
+            let last = try request.number("last", upTo: .max)
+            guard last != 0 else { throw ControlRefusal(.malformed, "last=0 is no number above 0") }
+            var refusals = keeper.refusals(for: request.peer).suffix(last ?? .max)
             while true {
-                let reply = Reply.json(RefusalList(refusals: Array(refusals)))
+                let reply = Reply.jsonLine(RefusalList(refusals: Array(refusals)))
                 if reply.body.count <= refusalsLimitBytes { return reply }
                 // The newest matter most.
                 refusals = refusals.dropFirst(max(1, refusals.count / 4))

@@ -196,15 +196,8 @@ public final class Server: Sendable {
         do throws(Errno) {
             guard isFree, descriptor >= 0 else { throw .resourceTemporarilyUnavailable }
             try Thread.start { [self] in
-                if let pieces = route.endpoint.pieces {
-                    let head = Wire.head(of: route.reply(), length: nil)
-                    if Self.sendAll(head, on: descriptor) { pieces { Self.sendAll($0, on: descriptor) } }
-                    longAnswers.wrappingSubtract(1, ordering: .relaxed)
-                } else {
-                    let answer = Wire.answer(route.reply())
-                    longAnswers.wrappingSubtract(1, ordering: .relaxed)
-                    _ = Self.sendAll(answer, on: descriptor)
-                }
+                Self.answer(route, on: descriptor)
+                longAnswers.wrappingSubtract(1, ordering: .relaxed)
                 close(descriptor)
             }
             return true
@@ -213,6 +206,15 @@ public final class Server: Sendable {
             if descriptor >= 0 { close(descriptor) }
             return false
         }
+    }
+
+    private static func answer(_ route: Router.Route, on descriptor: Int32) {
+        guard let stream = route.endpoint.stream else {
+            _ = sendAll(Wire.answer(route.reply()), on: descriptor)
+            return
+        }
+        guard sendAll(Wire.answer(route.reply(), isWhole: false), on: descriptor) else { return }
+        stream(route.request) { sendAll($0, on: descriptor) }
     }
 
     /// Sends what may be more than the socket's buffer takes, to a reader who reads on. Returns whether he

@@ -87,15 +87,13 @@ enum Wire {
         return Array("\(first)\(length)Connection: close\r\n\r\n".utf8) + (body ?? [])
     }
 
-    static func answer(_ reply: Reply) -> [UInt8] { head(of: reply, length: reply.body.count) + reply.body }
-
-    /// - Parameter length: of the body, in bytes; nil for one that ends with the connection.
-    static func head(of reply: Reply, length: Int?) -> [UInt8] {
+    /// - Parameter isWhole: whether the body is all that there is, and not only the beginning.
+    static func answer(_ reply: Reply, isWhole: Bool = true) -> [UInt8] {
+        let length = isWhole ? ["Content-Length: \(reply.body.count)"] : []
         let lines =
-            ["HTTP/1.1 \(reply.status)", "Content-Type: \(reply.type)"] + reply.headers
-            + (length.map { ["Content-Length: \($0)"] } ?? [])
+            ["HTTP/1.1 \(reply.status)", "Content-Type: \(reply.type)"] + reply.headers + length
             + ["Cache-Control: no-store", "Connection: close"]
-        return Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)
+        return Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8) + reply.body
     }
 
     /// The body of a no: `{"error": …}`.

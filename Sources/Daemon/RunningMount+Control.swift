@@ -35,11 +35,8 @@ extension RunningMount {
             .status { [self] in status },
             .limits { [self] (request) throws(ControlRefusal) in try resize(request) },
             .reload { [self] () throws(ControlRefusal) in try reload() },
+            .nodes(NodeControl(tree: tree)), .refusals(RefusalControl(watch: refusalWatch, tree: tree)),
         ] + Endpoint.quotas(QuotaControl(mountpoint: path, tree: tree)) + Endpoint.metrics(self)
-            + [
-                .nodes(NodeControl(tree: tree)),
-                .refusals(RefusalControl(watch: refusalWatch, tree: tree)),
-            ]
     }
 
     func closeControl() {

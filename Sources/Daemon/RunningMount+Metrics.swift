@@ -9,8 +9,12 @@ extension RunningMount: MetricsKeeper {
         let operations = session.figures().map {
             MetricsSnapshot.Operation(name: $0.name, requests: $0.requests, nanoseconds: $0.nanoseconds)
         }
+        let crossings = thresholdWatch.crossings.map {
+            MetricsSnapshot.Crossing(percent: $0.percent, count: $0.count)
+        }
         return MetricsSnapshot(
-            status: status, peaks: peaks, operations: operations, bounds: RequestFigures.bounds,
+            status: status, peaks: peaks, crossings: crossings, operations: operations,
+            bounds: RequestFigures.bounds,
             readBytes: transferred.read, writtenBytes: transferred.written,
             directories: largestQuotas(upTo: directories))
     }

@@ -62,7 +62,8 @@ struct CatalogueTests {
         let operation = MetricsSnapshot.Operation(
             name: "read", requests: [1, 0, 2], nanoseconds: 1_500_000_020)
         return MetricsSnapshot(
-            status: status, peaks: Peaks(recentPeakBytes: 41, recentPeakNodes: 3), operations: [operation],
+            status: status, peaks: Peaks(recentPeakBytes: 41, recentPeakNodes: 3),
+            crossings: [MetricsSnapshot.Crossing(percent: 80, count: 2)], operations: [operation],
             bounds: [1024, 2_000_000_000], readBytes: 5, writtenBytes: 6,
             directories: LargestQuotas(quotas: quotas, count: 9))
     }
@@ -159,6 +160,7 @@ struct MetricsTests {
         let written = try #require(first.value("dmemfs_written_bytes_total"))
         #expect(written > 60 << 20 && written <= 64 << 20 && written & 4095 == 0)
         #expect(first.value("dmemfs_refusals_total", "reason", "bytes") == 1)
+        #expect(first.value("dmemfs_threshold_crossings_total", "percent", "80") != nil)
         let unlinks = first.value("dmemfs_request_duration_seconds_count", "operation", "unlink")
         #expect(unlinks == 1)
         #expect(
