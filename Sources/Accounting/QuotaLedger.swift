@@ -202,6 +202,7 @@ public final class QuotaLedger: Sendable {
 
     private static let pageBytes = 4096
 
+    @inline(never)
     private func refusal(by level: QuotaLevel, of bytes: Int) -> Errno {
         let isMounts = level === mount.level
         note(isMounts ? .bytes : .directory, at: level, asked: bytes)
@@ -248,6 +249,7 @@ public final class QuotaLedger: Sendable {
         return refusing
     }
 
+    @inline(never)
     private func nodeRefusal(by level: QuotaLevel) -> Errno {
         let isMounts = level === mount.level
         mount.refusals.add(

@@ -115,11 +115,15 @@ public final class QuotaLevel: Sendable {
 
     // MARK: - Use
 
+    /// Apart, so that what takes and gives back stays small.
+    @inline(never)
+    private func ring() { wake?() }
+
     @inline(__always)
     func take(_ bytes: Int) -> Bool {
         guard let now = QuotaLevel.take(bytes, of: mostBytes, used) else { return false }
         if keepsPeak { peak.max(usedBytes, ordering: .relaxed) }
-        if byteMarks.rises(to: now) { wake?() }
+        if byteMarks.rises(to: now) { ring() }
         return true
     }
 
@@ -139,7 +143,7 @@ public final class QuotaLevel: Sendable {
     func takeNode() -> Bool {
         guard let now = QuotaLevel.take(1, of: mostNodes, nodes) else { return false }
         if keepsPeak { nodePeak.max(usedNodes, ordering: .relaxed) }
-        if nodeMarks.rises(to: now) { wake?() }
+        if nodeMarks.rises(to: now) { ring() }
         return true
     }
 
@@ -169,14 +173,14 @@ public final class QuotaLevel: Sendable {
     @inline(__always)
     func change(by bytes: Int) {
         let now = used.wrappingAdd(bytes, ordering: .relaxed).newValue
-        if bytes < 0 ? byteMarks.falls(to: now) : byteMarks.rises(to: now) { wake?() }
+        if bytes < 0 ? byteMarks.falls(to: now) : byteMarks.rises(to: now) { ring() }
     }
 
     @inline(__always)
     func giveBackNode() {
         let before = nodes.wrappingSubtract(1, ordering: .relaxed).oldValue
         precondition(before > 0, "more nodes were given back than were taken")
-        if nodeMarks.falls(to: before - 1) { wake?() }
+        if nodeMarks.falls(to: before - 1) { ring() }
     }
 }
 

@@ -134,13 +134,15 @@ extension Tree {
         do {
             return try operation()
         } catch {
-            if error == .notSupportedOnSocket {
-                let limit =
-                    configuration.storage.kind == .auto ? configuration.storage.promotionLimitBytes : nil
-                refusals.add(RefusalNote(.storage, limit: limit))
-            }
+            if error == .notSupportedOnSocket { noteStorageRefusal() }
             throw error
         }
+    }
+
+    @inline(never)
+    private func noteStorageRefusal() {
+        let policy = configuration.storage
+        refusals.add(RefusalNote(.storage, limit: policy.kind == .auto ? policy.promotionLimitBytes : nil))
     }
 }
 
