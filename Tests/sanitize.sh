@@ -19,8 +19,9 @@ thread)
     ;;
 address)
     flags='-Xcc -fsanitize=undefined -Xcc -fno-sanitize-recover=undefined'
-    filter='^(FuseTests|TreeTests|StorageTests|AccountingTests'
-    filter="$filter|MountTests\.(Stress|DirectoryQuota|Engine)Tests)"
+    # Of the tests of a mount those that remove everything: what is left in it at the end looks like a leak,
+    # as nobody takes a daemon's tree apart that ends.
+    filter='^(FuseTests|TreeTests|StorageTests|AccountingTests|MountTests\.StressTests)'
     sign='AddressSanitizer: heap-buffer-overflow'
     ;;
 *)
