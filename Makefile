@@ -28,7 +28,7 @@ PAGE_PACKAGES := chromium python3
 
 .DEFAULT_GOAL := help
 .PHONY: help build allocations bench bound oom demo check soak tsan asan test fmt lint install uninstall \
-	deb dist packaging container metrics page clean
+	deb dist packaging container metrics page libfuse clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -77,6 +77,9 @@ asan: ## hostile requests and the tree under the address sanitizer; the C code f
 
 test: ## all tests
 	$(SWIFT) test --disable-xctest
+
+libfuse: ## build and test with the libfuse that is installed under LIBFUSE=
+	Tests/libfuse.sh $(LIBFUSE)
 
 fmt: ## format the sources in place
 	$(SWIFT) format -i -r -p Package.swift Sources Tests

@@ -92,12 +92,9 @@ void shim_negotiate(struct shim_session *session, struct fuse_conn_info *connect
     connection->no_interrupt = 1;
     if (session->passes_through) {
         want(connection, FUSE_CAP_PASSTHROUGH);
-        connection->max_backing_stack_depth = 1;
+        // libfuse adds one: a mount of ours may so still be the lower layer of an overlay.
+        connection->max_backing_stack_depth = 0;
     }
-#endif
-#ifdef FUSE_CAP_ALLOW_IDMAP
-    // The kernel takes it from those alone who leave permissions to it, as we do.
-    want(connection, FUSE_CAP_ALLOW_IDMAP);
 #endif
 
     // With OPEN declined the kernel would tell nobody of O_TRUNC, and the old content would stay.
@@ -180,27 +177,26 @@ void shim_examine(const struct shim_session *session, char *frame, size_t count)
     }
 }
 
-/// Adds to the INIT reply what libfuse before 3.17 cannot say (of PARALLEL_DIROPS it only forgets to).
+/// Adds to the INIT reply what libfuse cannot say (of PARALLEL_DIROPS it only forgets to).
 static void amend(const struct shim_session *session, struct iovec *vectors, int count) {
-#if FUSE_VERSION < FUSE_MAKE_VERSION(3, 17)
     if (!shim_frame.is_init || count != 2 || vectors[1].iov_len != sizeof(struct protocol_init_out)) return;
     struct protocol_init_out *answer = vectors[1].iov_base;
-    uint32_t wanted = PROTOCOL_HANDLE_KILLPRIV_V2 | PROTOCOL_PARALLEL_DIROPS;
-    if (session->extends_setxattr) wanted |= PROTOCOL_SETXATTR_EXT;
+    uint32_t wanted = 0;
     // The kernel takes it from those alone who leave permissions to it, as we do.
     answer->flags2 |= shim_frame.offered2 & PROTOCOL_ALLOW_IDMAP;
+#if FUSE_VERSION < FUSE_MAKE_VERSION(3, 17)
+    wanted |= PROTOCOL_HANDLE_KILLPRIV_V2 | PROTOCOL_PARALLEL_DIROPS;
+    if (session->extends_setxattr) wanted |= PROTOCOL_SETXATTR_EXT;
     if (session->passes_through && (shim_frame.offered2 & PROTOCOL_PASSTHROUGH) != 0) {
         answer->flags2 |= PROTOCOL_PASSTHROUGH;
         // A mount of ours may so still be the lower layer of an overlay.
         answer->max_stack_depth = 1;
     }
-    if (answer->flags2 != 0) wanted |= PROTOCOL_INIT_EXT;
-    answer->flags |= shim_frame.offered & wanted;
 #else
     (void)session;
-    (void)vectors;
-    (void)count;
 #endif
+    if (answer->flags2 != 0) wanted |= PROTOCOL_INIT_EXT;
+    answer->flags |= shim_frame.offered & wanted;
 }
 
 static ssize_t send_reply(int fd, struct iovec *vectors, int count, void *session) {

@@ -285,10 +285,11 @@ static int mount_session(struct shim_session *session, const char *mountpoint) {
     // The workers look for requests without blocking, and wait for them in epoll, where they can be woken.
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     fcntl(fd, F_SETFD, FD_CLOEXEC);
-#if FUSE_VERSION < FUSE_MAKE_VERSION(3, 17)
-    if (shim_install_hooks(session, fd) != 0) return -1;
-#endif
-    return 0;
+    // From 3.17 on only mounts with other IDs depend on it, and libfuse may be built without it.
+    listen_to_libfuse(true);
+    bool is_hooked = shim_install_hooks(session, fd) == 0;
+    listen_to_libfuse(false);
+    return is_hooked || FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17) ? 0 : -1;
 }
 
 int shim_session_mount(struct shim_session *session, const char *mountpoint) {
