@@ -1,6 +1,6 @@
 #!/bin/sh
-# The program against another libfuse, installed under the prefix $1: built with it, the cases of the rules run
-# on its mounts, and libfuse's own way of handling requests looked at.
+# The program against another libfuse, which is installed under the prefix $1: builds with it, and runs the
+# cases of the rules on mounts, and the requests that go through libfuse without one.
 set -eu
 cd "$(dirname "$0")/.."
 swift=${SWIFT:-swift}

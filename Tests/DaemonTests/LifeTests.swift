@@ -76,6 +76,22 @@ struct LifeTests {
         }
     }
 
+    @Test("relative paths mean the caller's folder, also to the daemon, whose folder is /")
+    func relativePaths() throws {
+        let folder = Folder.make()
+        defer { Folder.remove(folder) }
+        let mountpoint = "\(folder)/there"
+        #expect(write("size = 16M\n", to: "\(folder)/settings") == 0)
+        let command = "cd '\(folder)' && exec '\(Program.path)' mount --mkdir --config settings ./there"
+        #expect(Program.spawnAndWait("/bin/sh", ["sh", "-c", command], into: "\(folder)/said") == 0)
+        defer { _ = Program.run(["umount", mountpoint]) }
+        let entry = try #require(try MountTable.current().top(at: mountpoint))
+        #expect(try Client.status(of: entry).limitBytes == 16 << 20)
+        #expect(write("size = 8M\n", to: "\(folder)/settings") == 0)
+        #expect(Program.run(["reload", mountpoint]).code == 0)
+        #expect(try Client.status(of: entry).limitBytes == 8 << 20)
+    }
+
     @Test("SIGTERM and SIGINT unmount and end it with 0", arguments: [SIGTERM, SIGINT])
     func signals(signal: Int32) {
         let mounted = Mounted()

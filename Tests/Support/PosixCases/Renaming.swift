@@ -69,6 +69,11 @@ extension PosixCases {
             try Kernel.rename(s["l"], s["f"])
             s.equal(try Kernel.readlink(s["f"]), Array("nowhere".utf8))
             try Kernel.unlink(s["f"])
+            try Kernel.symlink("nowhere", s["l"])
+            try s.make(s["g"], "g")
+            try Kernel.rename(s["g"], s["l"])
+            s.equal(try s.text(s["l"]), "g")
+            try Kernel.unlink(s["l"])
             s.equal(try s.names(s.directory), [])
         },
         PosixCase(
