@@ -28,9 +28,6 @@ public struct NodeWalk: Sendable {
 }
 
 extension Tree {
-    /// How many nodes a step looks at: about a tenth of a millisecond's work.
-    private static let walkedNodes = 256
-
     /// Walks on, and calls `body` for each name that it meets, with what the name stands for, and for the
     /// root and what has no name with an empty one. Returns whether there is more.
     ///
@@ -41,7 +38,7 @@ extension Tree {
     /// each of its names.
     public func advance(_ walk: inout NodeWalk, _ body: (FoundNode, RawSpan) -> Void) -> Bool {
         namespace.withLock { allocation in
-            var left = Tree.walkedNodes
+            var left = Tree.stepNodes
             while left > 0 {
                 do throws(Errno) {
                     if walk.reading != nil {
@@ -84,26 +81,13 @@ extension Tree {
         // An empty directory is a look, too.
         left -= 1
         var cookie = reading.cookie
-        var failure: Errno?
-        var isStopped = false
-        try table.withNamesHeld(reading.directory, allocation) { (state) throws(Errno) in
-            try state.readNames { names in
-                names.forEach(after: reading.cookie, in: memory) { name, found in
-                    do throws(Errno) {
-                        body(try look(at: found.node, in: reading.number), name)
-                    } catch {
-                        failure = error
-                    }
-                    left -= 1
-                    cookie = found.cookie
-                    isStopped = left <= 0
-                    return !isStopped && failure == nil
-                }
-            }
+        let isRead = try readNames(of: reading.directory, after: &cookie, &left, allocation) {
+            (name, found) throws(Errno) in
+            body(try look(at: found.node, in: reading.number), name)
+            return true
         }
-        if let failure { throw failure }
         walk.reading?.cookie = cookie
-        return !isStopped
+        return isRead
     }
 
     private func look(at node: NodeID, in directory: UInt64) throws(Errno) -> FoundNode {

@@ -5,10 +5,6 @@ import Storage
 /// The steps of a change of quotas (`QuotaChange`). Each holds the namespace's lock for a bounded number of
 /// nodes.
 extension Tree {
-    /// How many nodes a step looks at: about a tenth of a millisecond's work.
-    private static let stepNodes = 256
-    /// Between two steps, so that whoever waits for the lock gets it.
-    static let pauseMicroseconds: UInt32 = 50
     /// How many levels there may be within one another, the mount's among them.
     static let depthLimit = 16
 
@@ -101,7 +97,8 @@ extension Tree {
                 continue
             }
             let ledger = try ledger(of: directory, allocation)
-            let isRead = try read(directory, change, &left, allocation) { (_, found) throws(Errno) in
+            let isRead = try readNames(of: directory, after: &change.cookie, &left, allocation) {
+                (_, found) throws(Errno) in
                 try count(
                     found.node, isDirectory: found.kind == .directory, in: ledger, for: change, allocation)
                 return true
@@ -112,35 +109,6 @@ extension Tree {
             }
         }
         return StepEnd(goesOn: true)
-    }
-
-    /// Lends the names behind the cookie, `left` at the most, until `body` returns false. Returns whether the
-    /// end of the directory was reached.
-    private func read(
-        _ directory: NodeID, _ change: QuotaChange, _ left: inout Int,
-        _ allocation: borrowing InodeTable.Allocation,
-        _ body: (RawSpan, NameMap.Found) throws(Errno) -> Bool
-    ) throws(Errno) -> Bool {
-        var failure: Errno?
-        var isStopped = false
-        try table.withNamesHeld(directory, allocation) { (state) throws(Errno) in
-            try state.readNames { names in
-                names.forEach(after: change.cookie, in: memory) { name, found in
-                    do throws(Errno) {
-                        isStopped = left == 0
-                        if !isStopped { isStopped = !(try body(name, found)) }
-                    } catch {
-                        failure = error
-                    }
-                    if isStopped || failure != nil { return false }
-                    left -= 1
-                    change.cookie = found.cookie
-                    return true
-                }
-            }
-        }
-        if let failure { throw failure }
-        return !isStopped
     }
 
     // MARK: - Links from outside
@@ -169,7 +137,8 @@ extension Tree {
                 change.reading = nil
                 continue
             }
-            let isRead = try read(directory, change, &left, allocation) { (name, found) throws(Errno) in
+            let isRead = try readNames(of: directory, after: &change.cookie, &left, allocation) {
+                (name, found) throws(Errno) in
                 guard found.kind != .directory else { return true }
                 let isInside = try table.withState(found.node) { (state) throws(Errno) in
                     state.charge.ledger.reaches(change.level)

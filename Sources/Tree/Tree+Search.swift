@@ -19,8 +19,6 @@ public struct LargestHolder: Hashable, Sendable {
 /// Searches through all nodes, for who wants to know and not for requests: a bounded number of nodes with the
 /// namespace's lock held, and a pause.
 extension Tree {
-    /// How many nodes or names are looked at with the namespace's lock held.
-    private static let pieceSteps = 256
     /// So many owners are told apart.
     private static let mostOwners = 1024
 
@@ -95,9 +93,9 @@ extension Tree {
         var left = steps
         while left > 0 {
             let isDone = namespace.withLock { allocation in
-                for _ in 0..<Tree.pieceSteps {
+                for _ in 0..<Tree.stepNodes {
                     left -= 1
-                    guard let next = table.next(from: slot, steps: Tree.pieceSteps, allocation) else {
+                    guard let next = table.next(from: slot, steps: Tree.stepNodes, allocation) else {
                         return true
                     }
                     slot = next.index
@@ -153,13 +151,13 @@ extension Tree {
     private func step(
         _ search: inout Search, _ left: inout Int, _ allocation: borrowing InodeTable.Allocation
     ) -> Bool {
-        let end = max(0, left - 16 * Tree.pieceSteps)
-        var nodes = Tree.pieceSteps
+        let end = max(0, left - 16 * Tree.stepNodes)
+        var nodes = Tree.stepNodes
         while left > end, nodes > 0, !search.missing.isEmpty {
             guard let directory = search.reading else {
                 left -= 1
                 nodes -= 1
-                guard let next = table.next(from: search.slot, steps: Tree.pieceSteps, allocation) else {
+                guard let next = table.next(from: search.slot, steps: Tree.stepNodes, allocation) else {
                     return false
                 }
                 search.slot = next.index
@@ -177,21 +175,17 @@ extension Tree {
         _ directory: NodeID, _ search: inout Search, _ left: inout Int, _ end: Int,
         _ allocation: borrowing InodeTable.Allocation
     ) -> Bool {
+        var (cookie, names) = (search.cookie, left - end)
+        defer {
+            search.cookie = cookie
+            left = end + names
+        }
         do throws(Errno) {
-            return try table.withNamesHeld(directory, allocation) { (state) throws(Errno) in
-                try state.readNames { names in
-                    var isAtEnd = true
-                    names.forEach(after: search.cookie, in: memory) { name, found in
-                        if search.missing.remove(found.node) != nil {
-                            search.places[found.node] = (directory, name.bytes)
-                        }
-                        search.cookie = found.cookie
-                        left -= 1
-                        isAtEnd = left > end
-                        return isAtEnd
-                    }
-                    return isAtEnd
+            return try readNames(of: directory, after: &cookie, &names, allocation) { name, found in
+                if search.missing.remove(found.node) != nil {
+                    search.places[found.node] = (directory, name.bytes)
                 }
+                return true
             }
         } catch {
             return true

@@ -2,20 +2,10 @@ import Accounting
 import Basics
 import Glibc
 import Storage
+import Support
 import Testing
 
-/// Whether a tmpfs can be made here; says so, once, where it cannot.
-private let hasTmpfs: Bool = {
-    do throws(Errno) {
-        _ = try PrivateTmpfs(bytes: 1 << 20)
-        return true
-    } catch {
-        print("SKIPPED: every test on a private tmpfs: \(error)")
-        return false
-    }
-}()
-
-@Suite("Files of a private tmpfs", .enabled(if: hasTmpfs, "no tmpfs can be made here"))
+@Suite("Files of a private tmpfs", .enabled(if: PrivateTmpfs.canBeHad, "no tmpfs can be made here"))
 struct PrivateTmpfsTests {
     /// Hands out numbers, and notes which are registered.
     private final class Registry: BackingRegistry {

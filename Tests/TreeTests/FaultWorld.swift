@@ -33,17 +33,6 @@ final class FaultWorld {
         }
     }
 
-    /// Whether there can be a private tmpfs here; says so, once, where there cannot.
-    static let hasTmpfs: Bool = {
-        do throws(Errno) {
-            _ = try PrivateTmpfs(bytes: 1 << 20)
-            return true
-        } catch {
-            print("SKIPPED: every test on a private tmpfs: \(error)")
-            return false
-        }
-    }()
-
     init(_ place: Place) throws {
         // Each look at the clock gives another time, so that a time that was touched is seen.
         let ticks = Atomic64()

@@ -35,7 +35,7 @@ struct ModelTests {
             Plan(kind: .randomAccess, bytes: 60_000, seed: 10),
             Plan(kind: .auto, bytes: 100_000, nodes: 15, seed: 11),
         ]
-        + (FaultWorld.hasTmpfs
+        + (PrivateTmpfs.canBeHad
             ? [
                 Plan(kind: .auto, isBacked: true, seed: 12), Plan(kind: .auto, isBacked: true, seed: 13),
                 Plan(kind: .auto, isBacked: true, bytes: 400_000, seed: 14),
