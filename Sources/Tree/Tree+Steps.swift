@@ -1,8 +1,8 @@
 import Basics
 import Storage
 
-/// What all walks through many nodes share: they go in steps, and each holds the namespace's lock for a bounded
-/// number of nodes.
+/// What all walks through many nodes share: they go in steps, and each step holds the namespace's lock for a
+/// bounded number of nodes.
 extension Tree {
     /// How many nodes a step looks at: about a tenth of a millisecond's work.
     static let stepNodes = 256
