@@ -11,7 +11,8 @@ import Tree
 /// mount's bytes and nodes, and of each directory's.
 ///
 /// The levels wake its thread when there is something to see, so that a request pays one comparison and an
-/// idle daemon uses no CPU. It looks once a second at the most; what was passed and left in between counts.
+/// idle daemon uses no CPU. It looks once a second at the most; of what was passed and left in between the
+/// lowest threshold counts.
 final class ThresholdWatch: Sendable {
     private static let restMilliseconds = 1000
 
