@@ -48,10 +48,12 @@ import Basics
     private let admitsPage: @Sendable (Int) -> Bool
 
     init(
-        bytes: Int, keptBytes: Int, inBlocks: Bool, admitsPage: @escaping @Sendable (Int) -> Bool
+        bytes: Int, keptBytes: Int, inHugePages: Bool, admitsPage: @escaping @Sendable (Int) -> Bool
     ) throws(Errno) {
         self.admitsPage = admitsPage
-        let arena = try PageArena(bytes: bytes, keptBytes: keptBytes, inBlocks: inBlocks)
+        // Blocks of small pages would be populated one by one while the lock is held, for little.
+        let arena = try PageArena(
+            bytes: bytes, keptBytes: keptBytes, inBlocks: inHugePages, inHugePages: inHugePages)
         let pages = try ReservedMemory(bytes: bytes / PageArena.pageBytes * MemoryLayout<Page>.stride)
         self.arena = arena
         self.pages = pages

@@ -42,9 +42,9 @@ import Glibc
         self.tmpfs = tmpfs
         nameHashMask = (1 << UInt64(nameHashBits)) - 1
         let arena = try PageArena(
-            bytes: addressBytes, keptBytes: policy.keptFreeBytes, inBlocks: policy.takesHugePages)
+            bytes: addressBytes, keptBytes: policy.keptFreeBytes, inHugePages: policy.takesHugePages)
         let heap = try BlockHeap(
-            bytes: addressBytes, keptBytes: policy.keptFreeBytes / 4, inBlocks: policy.takesHugePages
+            bytes: addressBytes, keptBytes: policy.keptFreeBytes / 4, inHugePages: policy.takesHugePages
         ) {
             ledger.admitsPage(of: $0)
         }

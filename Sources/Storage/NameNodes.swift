@@ -94,12 +94,12 @@ import Glibc
         let low = unsafe UInt64(record.loadUnaligned(as: UInt32.self))
         let high = unsafe UInt64(record.loadUnaligned(fromByteOffset: 4, as: UInt16.self))
         // The number in the group, the tag, and what is above it.
-        return low & 0xff | UInt64(tag(at: position)) << 8 | low >> 8 << 24 | high << 48
+        return low & 0xff | UInt64(tag(at: position)) << 8 | (low >> 8) << 24 | high << 48
     }
 
     /// Writes what the tag does not hold of a cookie.
     private static func setCookie(_ cookie: UInt64, in record: UnsafeMutableRawPointer) {
-        let low = UInt32(truncatingIfNeeded: cookie & 0xff | cookie >> 24 << 8)
+        let low = UInt32(truncatingIfNeeded: cookie & 0xff | (cookie >> 24) << 8)
         unsafe record.storeBytes(of: low, as: UInt32.self)
         unsafe record.storeBytes(of: UInt16(cookie >> 48), toByteOffset: 4, as: UInt16.self)
     }

@@ -10,6 +10,8 @@ struct PageRun: Hashable {
     var isDirty: Bool
     /// Whether they are the beginning of whole blocks, which are populated as such.
     var isBlocks = false
+    /// Whether these blocks may lie in huge pages.
+    var isHuge = false
     /// How many pages behind them fill the last block: populated with it, and then kept.
     var spare = 0
 }
@@ -33,15 +35,17 @@ struct PageRun: Hashable {
     private(set) var keptPages = 0
     private let keptPagesLimit: Int
     private let takesBlocks: Bool
+    private let inHugePages: Bool
 
-    /// - Parameter inBlocks: whether fresh pages may come in blocks; never where less than a block may be
-    ///   kept.
-    init(bytes: Int, keptBytes: Int, inBlocks: Bool) throws(Errno) {
+    /// - Parameters:
+    ///   - inBlocks: whether fresh pages may come in blocks; never where less than a block may be kept.
+    ///   - inHugePages: whether blocks may lie in huge pages.
+    init(bytes: Int, keptBytes: Int, inBlocks: Bool = true, inHugePages: Bool) throws(Errno) {
         // Fields last: with one that is set before something throws, Swift 6.3.1 makes an initializer with
         // optimization that is nothing but its failure.
         let kept = keptBytes / PageArena.pageBytes
         let takesBlocks = inBlocks && kept >= PageArena.blockPages
-        let memory = try ReservedMemory(bytes: bytes, populatesBlocks: takesBlocks)
+        let memory = try ReservedMemory(bytes: bytes, inHugePages: takesBlocks && inHugePages)
         let pages = min(memory.reservedBytes / PageArena.pageBytes, Int(UInt32.max))
         var taken = try FreeMap(capacity: pages)
         let resident = try ReservedMemory(bytes: pages / 8 + 8)
@@ -50,6 +54,7 @@ struct PageRun: Hashable {
         self.taken = taken
         self.resident = resident
         self.takesBlocks = takesBlocks
+        self.inHugePages = inHugePages
         keptPagesLimit = kept
     }
 
@@ -124,6 +129,8 @@ struct PageRun: Hashable {
             return
         }
         run.isBlocks = true
+        guard inHugePages else { return }
+        run.isHuge = true
         let blocks = first / PageArena.blockPages..<(first + run.count + run.spare) / PageArena.blockPages
         memory.expectHuge(blocks)
     }
@@ -152,7 +159,7 @@ struct PageRun: Hashable {
         if run.isDirty || (run.count < 4 && !run.isBlocks) { return true }
         let bytes = (run.count + run.spare) * pageBytes
         let failure =
-            run.isBlocks
+            run.isHuge
             ? unsafe linux_populate_huge(address, bytes) : unsafe linux_populate_write(address, bytes)
         // EINVAL: a kernel before 5.14; touching will do.
         return failure == 0 || failure == EINVAL

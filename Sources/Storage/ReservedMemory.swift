@@ -21,19 +21,19 @@ import Glibc
     /// The size of the range, in bytes.
     public let reservedBytes: Int
     private var usableBytes = 0
-    /// A bit for each block that may lie in a huge page; nil where none does.
+    /// A bit for each block that may lie in a huge page; nil where none may.
     private let huge: UnsafeMutableRawPointer?
 
     /// Reserves at least `bytes`, rounded to pages.
     ///
-    /// - Parameter populatesBlocks: whether `populateBlocks` is going to be used.
+    /// - Parameter inHugePages: whether blocks that are populated whole may lie in huge pages.
     /// - Throws: `.noSpace` where there are not as many addresses in a row.
-    public init(bytes: Int, populatesBlocks: Bool = false) throws(Errno) {
+    public init(bytes: Int, inHugePages: Bool = false) throws(Errno) {
         let page = ReservedMemory.operatingSystemPageBytes
         let wanted = max((bytes + page - 1) / page * page, page)
-        let alignment = populatesBlocks ? ReservedMemory.blockBytes : page
+        let alignment = inHugePages ? ReservedMemory.blockBytes : page
         guard let mapped = unsafe ReservedMemory.map(wanted, alignedTo: alignment) else { throw .noSpace }
-        if populatesBlocks {
+        if inHugePages {
             let bits = ReservedMemory.bytesOfBits(for: wanted)
             guard let huge = unsafe ReservedMemory.map(bits) else {
                 unsafe munmap(mapped, wanted)

@@ -17,12 +17,13 @@ public struct StoragePolicy: Hashable, Sendable {
     public var promotionLimitBytes: Int?
     /// How much freed memory is kept for the next file before it goes back to the operating system.
     public var keptFreeBytes: Int
-    /// Whether memory may be taken in huge pages.
+    /// Whether memory may be taken in huge pages: less for the processor to look up, and where fresh ones
+    /// are dear, as in a virtual machine that has to ask its host for them, slow to come.
     public var takesHugePages: Bool
 
     public init(
         kind: Kind = .auto, chunkOverheadBytes: Int = 128, promotionLimitBytes: Int? = nil,
-        keptFreeBytes: Int = 8 << 20, takesHugePages: Bool = true
+        keptFreeBytes: Int = 8 << 20, takesHugePages: Bool = false
     ) {
         self.kind = kind
         self.chunkOverheadBytes = chunkOverheadBytes

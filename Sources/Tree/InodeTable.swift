@@ -32,22 +32,22 @@ import Synchronization
         /// Slots in use in each group that has memory; groups without have none.
         fileprivate var groupUse: ReservedMemory
         private let ledger: QuotaLedger
-        /// Blocks of memory before this one are in use, or were. The first is taken page by page, so that a
-        /// small mount stays small; nil where all are.
+        /// Blocks of memory before this one were taken, in huge pages; nil where none are. The first is not,
+        /// so that a small mount stays small.
         private var nextBlock: Int?
         /// Not of the table, but guarded by the same lock.
         var quotas = Quotas()
 
         /// A table's worth of free slots in an address range of its own. The mount's ledger is told of slots
         /// that are free but have memory, and says whether a group more may have it.
-        init(addressBytes: Int, inBlocks: Bool, ledger: QuotaLedger) throws(Errno) {
-            let memory = try ReservedMemory(bytes: addressBytes, populatesBlocks: inBlocks)
+        init(addressBytes: Int, inHugePages: Bool, ledger: QuotaLedger) throws(Errno) {
+            let memory = try ReservedMemory(bytes: addressBytes, inHugePages: inHugePages)
             let capacity = min(memory.reservedBytes / MemoryLayout<Inode>.stride, Int(UInt32.max))
             var taken = try FreeMap(capacity: capacity)
             // Index 0 is never used: the root has index 1.
             try taken.take(0..<1)
             groupUse = try ReservedMemory(bytes: (capacity / InodeTable.groupSlots + 1) * 2)
-            nextBlock = inBlocks ? 1 : nil
+            nextBlock = inHugePages ? 1 : nil
             self.memory = memory
             self.taken = taken
             self.ledger = ledger

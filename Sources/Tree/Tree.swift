@@ -94,7 +94,7 @@ public final class Tree: Sendable {
             policy: configuration.storage, ledger: ledger, addressBytes: addressBytes,
             tmpfs: configuration.tmpfs, nameHashBits: configuration.nameHashBits)
         var allocation = try InodeTable.Allocation(
-            addressBytes: addressBytes, inBlocks: configuration.storage.takesHugePages, ledger: ledger)
+            addressBytes: addressBytes, inHugePages: configuration.storage.takesHugePages, ledger: ledger)
         let table = InodeTable(allocation)
         let root = try Tree.makeRoot(configuration, memory, ledger, table, &allocation)
         precondition(root == .root, "the first node is not the root")
