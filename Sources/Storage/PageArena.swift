@@ -19,13 +19,12 @@ struct PageRun: Hashable {
 /// Memory in pages of 4 KiB, each with a number; the lowest free ones are given out first.
 ///
 /// Freed pages go back to the operating system, but for a bounded number that is kept for the next file:
-/// giving a page back and taking it again costs a microsecond. Fresh pages come in blocks of 2 MiB where one
-/// is untouched: what is not needed of it is kept as if it had been freed. A block that is free goes back in
-/// one call. The first block is taken page by page, so that a small mount stays small. Page 0 is never given
-/// out, so that 0 can mean "no page".
+/// giving a page back and taking it again costs a microsecond. Fresh pages come in blocks of 256 KiB, or of a
+/// huge page, where one is untouched: what is not needed of it is kept as if it had been freed. A block that
+/// is free goes back in one call. The first block is taken page by page, so that a small mount stays small.
+/// Page 0 is never given out, so that 0 can mean "no page".
 @safe struct PageArena: ~Copyable {
     static let pageBytes = 4096
-    static let blockPages = ReservedMemory.blockBytes / pageBytes
 
     private var memory: ReservedMemory
     private var taken: FreeMap
@@ -36,6 +35,8 @@ struct PageRun: Hashable {
     private let keptPagesLimit: Int
     private let takesBlocks: Bool
     private let inHugePages: Bool
+    /// As many as a huge page has, or as a processor's cache still holds when they are written.
+    private let blockPages: Int
 
     /// - Parameters:
     ///   - inBlocks: whether fresh pages may come in blocks; never where less than a block may be kept.
@@ -44,7 +45,8 @@ struct PageRun: Hashable {
         // Fields last: with one that is set before something throws, Swift 6.3.1 makes an initializer with
         // optimization that is nothing but its failure.
         let kept = keptBytes / PageArena.pageBytes
-        let takesBlocks = inBlocks && kept >= PageArena.blockPages
+        let blockPages = inHugePages ? ReservedMemory.blockBytes / PageArena.pageBytes : 64
+        let takesBlocks = inBlocks && kept >= blockPages
         let memory = try ReservedMemory(bytes: bytes, inHugePages: takesBlocks && inHugePages)
         let pages = min(memory.reservedBytes / PageArena.pageBytes, Int(UInt32.max))
         var taken = try FreeMap(capacity: pages)
@@ -55,6 +57,7 @@ struct PageRun: Hashable {
         self.resident = resident
         self.takesBlocks = takesBlocks
         self.inHugePages = inHugePages
+        self.blockPages = blockPages
         keptPagesLimit = kept
     }
 
@@ -100,7 +103,7 @@ struct PageRun: Hashable {
         let isDirty = isResident(first)
         var end = first + 1
         while end < range.upperBound, isResident(end) == isDirty { end += 1 }
-        let blockStart = PageArena.blockStart(at: first)
+        let blockStart = blockStart(at: first)
         if !isDirty, inBlocks, blockStart > first { end = min(end, blockStart) }
         if end < range.upperBound { taken.release(end..<range.upperBound) }
         var run = PageRun(first: UInt32(first), count: end - first, isDirty: isDirty)
@@ -118,12 +121,12 @@ struct PageRun: Hashable {
     private mutating func widen(_ run: inout PageRun) {
         let first = Int(run.first)
         let end = first + run.count
-        let whole = (end + PageArena.blockPages - 1) / PageArena.blockPages * PageArena.blockPages
+        let whole = (end + blockPages - 1) / blockPages * blockPages
         let spare = whole - end
         if spare == 0 || takeSpare(end..<whole) {
             run.spare = spare
-        } else if run.count > PageArena.blockPages {
-            run.count = run.count / PageArena.blockPages * PageArena.blockPages
+        } else if run.count > blockPages {
+            run.count = run.count / blockPages * blockPages
             taken.release(first + run.count..<end)
         } else {
             return
@@ -131,12 +134,12 @@ struct PageRun: Hashable {
         run.isBlocks = true
         guard inHugePages else { return }
         run.isHuge = true
-        let blocks = first / PageArena.blockPages..<(first + run.count + run.spare) / PageArena.blockPages
+        let blocks = first / blockPages..<(first + run.count + run.spare) / blockPages
         memory.expectHuge(blocks)
     }
 
     private mutating func takeSpare(_ pages: Range<Int>) -> Bool {
-        guard keptPages + pages.count <= keptPagesLimit + PageArena.blockPages else { return false }
+        guard keptPages + pages.count <= keptPagesLimit + blockPages else { return false }
         do throws(Errno) {
             try memory.makeUsable(through: pages.upperBound * PageArena.pageBytes)
             try resident.makeUsable(through: pages.upperBound / 8 + 8)
@@ -149,7 +152,7 @@ struct PageRun: Hashable {
     }
 
     /// Where the block begins that `page` is in or stands before: never the first one.
-    private static func blockStart(at page: Int) -> Int {
+    private func blockStart(at page: Int) -> Int {
         max(1, (page + blockPages - 1) / blockPages) * blockPages
     }
 
@@ -209,7 +212,7 @@ struct PageRun: Hashable {
     }
 
     private mutating func giveBackBlocks(in pages: Range<Int>) {
-        let size = PageArena.blockPages
+        let size = blockPages
         var free: Range<Int>?
         for block in pages.lowerBound / size...(pages.upperBound - 1) / size {
             let end = (block + 1) * size
