@@ -57,6 +57,19 @@ int linux_populate_write(void *address, size_t bytes) {
     return madvise(address, bytes, MADV_POPULATE_WRITE) == 0 ? 0 : errno;
 }
 
+int linux_populate_huge(void *address, size_t bytes) {
+    // For this one call: else the kernel would fill up what has holes with huge pages, some time later.
+    madvise(address, bytes, MADV_HUGEPAGE);
+    int failure = linux_populate_write(address, bytes);
+    madvise(address, bytes, MADV_NOHUGEPAGE);
+    return failure;
+}
+
+void linux_split_huge(void *address, size_t bytes) {
+    // What is said of a part of a huge page splits it; that the part is cold does not matter: it goes.
+    madvise(address, bytes, MADV_COLD);
+}
+
 /// Fills in the address of `path`; returns its length, or 0 where `path` is too long.
 static socklen_t unix_address(struct sockaddr_un *address, const char *path) {
     size_t length = strlen(path);

@@ -235,9 +235,15 @@ struct Draft {
         guard let huge = values["huge"] else { return }
         if engine == .passthrough {
             hugePages = choose(huge) ?? .auto
-        } else if huge.value != "never" {
+        } else if engine == .memory, huge.value == EngineTmpfs.HugePages.withinSize.rawValue {
+            storage.takesHugePages = true
+            // What is locked cannot be split, so that a part of a huge page would not go back.
+            if locksMemory {
+                fault("\(huge.spelling) and memory that is locked exclude each other: leave one of them out")
+            }
+        } else if huge.value != "never", huge.value != "auto" {
             // tmpfs's word, which fstab may hand on.
-            warnings.append("\(huge.spelling) changes nothing but with engine 'passthrough'")
+            warnings.append("\(huge.spelling) changes nothing with engine '\(chosen)'")
         }
     }
 

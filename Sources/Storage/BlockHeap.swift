@@ -47,9 +47,13 @@ import Basics
     /// Whether a page more may be taken for blocks.
     private let admitsPage: @Sendable (Int) -> Bool
 
-    init(bytes: Int, keptBytes: Int, admitsPage: @escaping @Sendable (Int) -> Bool) throws(Errno) {
+    init(
+        bytes: Int, keptBytes: Int, inHugePages: Bool, admitsPage: @escaping @Sendable (Int) -> Bool
+    ) throws(Errno) {
         self.admitsPage = admitsPage
-        let arena = try PageArena(bytes: bytes, keptBytes: keptBytes)
+        // Blocks of small pages would be populated one by one while the lock is held, for little.
+        let arena = try PageArena(
+            bytes: bytes, keptBytes: keptBytes, inBlocks: inHugePages, inHugePages: inHugePages)
         let pages = try ReservedMemory(bytes: bytes / PageArena.pageBytes * MemoryLayout<Page>.stride)
         self.arena = arena
         self.pages = pages
@@ -138,7 +142,7 @@ import Basics
 
     private mutating func addPage(_ sizeClass: UInt8) throws(Errno) -> UInt32 {
         guard admitsPage(BlockHeap.pageCost) else { throw .noSpace }
-        let run = try arena.takeRun(upTo: 1)
+        let run = try arena.takePopulated(upTo: 1)
         do {
             try pages.makeUsable(through: (Int(run.first) + 1) * MemoryLayout<Page>.stride)
         } catch {

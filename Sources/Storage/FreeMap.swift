@@ -75,6 +75,31 @@ public import Basics
         mark(range)
     }
 
+    /// Takes the units of `range` if all are free; returns whether they were.
+    mutating func takeIfFree(_ range: Range<Int>) -> Bool {
+        guard range.upperBound <= capacity else { return false }
+        do {
+            try leaves.makeUsable(through: (range.upperBound / 64 + 1) * 8)
+        } catch {
+            return false
+        }
+        guard isFree(range) else { return false }
+        mark(range)
+        return true
+    }
+
+    /// Whether no unit of `range` is taken; the whole range must have been made usable by taking at some
+    /// time.
+    func isFree(_ range: Range<Int>) -> Bool {
+        var unit = range.lowerBound
+        while unit < range.upperBound {
+            let end = min(range.upperBound, (unit / 64 + 1) * 64)
+            if self[leaf: unit / 64] & FreeMap.mask(unit % 64, count: end - unit) != 0 { return false }
+            unit = end
+        }
+        return true
+    }
+
     public mutating func release(_ range: Range<Int>) {
         var unit = range.lowerBound
         while unit < range.upperBound {

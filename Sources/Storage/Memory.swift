@@ -41,8 +41,11 @@ import Glibc
     ) throws(Errno) {
         self.tmpfs = tmpfs
         nameHashMask = (1 << UInt64(nameHashBits)) - 1
-        let arena = try PageArena(bytes: addressBytes, keptBytes: policy.keptFreeBytes)
-        let heap = try BlockHeap(bytes: addressBytes, keptBytes: policy.keptFreeBytes / 4) {
+        let arena = try PageArena(
+            bytes: addressBytes, keptBytes: policy.keptFreeBytes, inHugePages: policy.takesHugePages)
+        let heap = try BlockHeap(
+            bytes: addressBytes, keptBytes: policy.keptFreeBytes / 4, inHugePages: policy.takesHugePages
+        ) {
             ledger.admitsPage(of: $0)
         }
         var zeros = try ReservedMemory(bytes: Memory.zeroBytes)
@@ -123,16 +126,24 @@ import Glibc
         while stash.count < count {
             if let faults = ledger.faults, faults.strikes(.pages) { throw .noSpace }
             let missing = count - stash.count
-            let run = try pages.withLock { (arena) throws(Errno) in try arena.takeRun(upTo: missing) }
-            stash.add(run)
-            if !run.isDirty, run.count >= 4 {
-                let result = unsafe linux_populate_write(
-                    address(ofPage: run.first), run.count * PageArena.pageBytes)
-                // EINVAL: a kernel before 5.14; touching will do.
-                if result != 0, result != EINVAL { throw .noSpace }
-            }
+            stash.add(try takeRun(upTo: missing))
         }
         return stash
+    }
+
+    /// Takes pages in a row, which are populated without the lock.
+    private func takeRun(upTo count: Int, inBlocks: Bool = true) throws(Errno) -> PageRun {
+        let run = try pages.withLock { (arena) throws(Errno) in
+            try arena.takeRun(upTo: count, inBlocks: inBlocks)
+        }
+        if unsafe PageArena.populate(run, at: address(ofPage: run.first)) {
+            if run.spare > 0 { pages.withLock { $0.keepSpare(of: run) } }
+            return run
+        }
+        pages.withLock { $0.abandon(run) }
+        guard run.isBlocks else { throw .noSpace }
+        // There may be memory for what is needed, if not for a whole block.
+        return try takeRun(upTo: count, inBlocks: false)
     }
 
     func freePages(_ first: UInt32, count: Int) {

@@ -91,6 +91,13 @@ public struct NameMap: ~Copyable {
     /// The place of the first entry whose cookie is `cookie` or higher; it may be behind the last of its
     /// leaf.
     func cursor(at cookie: UInt64, _ memory: Memory) -> Cursor {
+        var cursor = cursor(toLeafOf: cookie, memory)
+        cursor.position = cursor.leaf.lowerBound(of: cookie)
+        return cursor
+    }
+
+    /// The same at the start of the leaf.
+    private func cursor(toLeafOf cookie: UInt64, _ memory: Memory) -> Cursor {
         var location = root
         var steps = InlineArray<8, Step?>(repeating: nil)
         for depth in 0..<Int(height) {
@@ -99,8 +106,7 @@ public struct NameMap: ~Copyable {
             steps[depth] = Step(node: node, position: position)
             location = node.child(at: position)
         }
-        let leaf = NameLeaf(location, memory)
-        return Cursor(steps: steps, leaf: leaf, position: leaf.lowerBound(of: cookie))
+        return Cursor(steps: steps, leaf: NameLeaf(location, memory))
     }
 
     /// Moves to the start of the next leaf; false at the end.
@@ -127,19 +133,29 @@ public struct NameMap: ~Copyable {
     func cursor(of name: RawSpan, _ memory: Memory) -> Cursor? {
         guard root != 0 else { return nil }
         let group = NameMap.group(of: name, memory)
-        var cursor = cursor(at: group, memory)
+        var cursor = cursor(toLeafOf: group, memory)
         while true {
-            if cursor.position == cursor.leaf.count {
-                guard advanceLeaf(&cursor, memory) else { return nil }
-                continue
+            if let position = cursor.leaf.position(of: name, group) {
+                cursor.position = position
+                return cursor
             }
-            guard
-                cursor.leaf.cookie(at: cursor.position) >> UInt64(NameMap.groupBits) == group
-                    >> UInt64(NameMap.groupBits)
+            // A group may go on in the next leaf.
+            guard let next = keyBehind(cursor),
+                next >> UInt64(NameMap.groupBits) == group >> UInt64(NameMap.groupBits),
+                advanceLeaf(&cursor, memory)
             else { return nil }
-            if cursor.leaf.hasName(name, at: cursor.position) { return cursor }
-            cursor.position += 1
         }
+    }
+
+    /// The lowest cookie that the next leaf may have; nil where there is none.
+    private func keyBehind(_ cursor: Cursor) -> UInt64? {
+        var depth = Int(height)
+        while depth > 0 {
+            depth -= 1
+            guard let step = cursor.steps[depth] else { return nil }
+            if step.position + 1 < step.node.count { return step.node.key(at: step.position + 1) }
+        }
+        return nil
     }
 
     /// A cookie for a new name: the lowest of its group that is free.

@@ -1,14 +1,22 @@
 import Basics
 import Glibc
 
-/// A leaf of a directory's tree: a header, a table of 2-byte record offsets in the order of cookies, free
-/// room, records.
+/// A leaf of a directory's tree: a header, a table of the records in the order of cookies, free room,
+/// records.
 ///
-/// A record is cookie (8 bytes), node (8), kind (1), name length (1), name. Removed records leave gaps, which
-/// `compact` closes.
+/// An entry of the table is the offset of a record (2 bytes) and its tag (2): the bits of the cookie that
+/// differ most from name to name. So a name is found by looking through the table, which lies in a row, and
+/// at its own record alone: in a large tree each other record would be another miss of the cache. A record is
+/// the rest of the cookie (6 bytes), node (8), kind (1), name length (1), name. Removed records leave gaps,
+/// which `compact` closes.
 @safe struct NameLeaf {
     private static let headerBytes = 8
-    private static let recordBytes = 18
+    private static let entryBytes = 4
+    private static let recordBytes = 16
+    /// Where things lie in a record.
+    private static let nodeOffset = 6
+    private static let kindOffset = 14
+    private static let lengthOffset = 15
 
     let location: UInt64
     let capacity: Int
@@ -21,7 +29,7 @@ import Glibc
     }
 
     /// What an entry with a name of that many bytes takes.
-    static func entryBytes(_ nameBytes: Int) -> Int { recordBytes + nameBytes + 2 }
+    static func entryBytes(_ nameBytes: Int) -> Int { recordBytes + nameBytes + entryBytes }
     /// What a leaf takes whose entries take `entryBytes` together.
     static func leafBytes(_ entryBytes: Int) -> Int { headerBytes + entryBytes }
 
@@ -54,35 +62,67 @@ import Glibc
     }
 
     /// How many bytes the entries take together.
-    var entriesBytes: Int { 2 * count + capacity - recordsStart - gapBytes }
+    var entriesBytes: Int { NameLeaf.entryBytes * count + capacity - recordsStart - gapBytes }
 
     func hasRoom(for entryBytes: Int) -> Bool {
         NameLeaf.leafBytes(entriesBytes + entryBytes) <= capacity
     }
 
+    /// Where the table has the entry of that position.
+    private static func place(_ position: Int) -> Int { headerBytes + entryBytes * position }
+
+    /// The lowest 16 bits of the hash.
+    private static func tag(_ cookie: UInt64) -> UInt16 {
+        UInt16(truncatingIfNeeded: cookie >> UInt64(NameMap.groupBits))
+    }
+
+    private func tag(at position: Int) -> UInt16 {
+        unsafe base.load(fromByteOffset: NameLeaf.place(position) + 2, as: UInt16.self)
+    }
+
+    private func setEntry(at position: Int, to record: Int, _ tag: UInt16) {
+        setHalf(NameLeaf.place(position), record)
+        setHalf(NameLeaf.place(position) + 2, Int(tag))
+    }
+
     private func record(_ position: Int) -> UnsafeMutableRawPointer {
-        unsafe base + half(NameLeaf.headerBytes + 2 * position)
+        unsafe base + half(NameLeaf.place(position))
     }
 
     func cookie(at position: Int) -> UInt64 {
-        unsafe record(position).loadUnaligned(as: UInt64.self)
+        let record = unsafe record(position)
+        let low = unsafe UInt64(record.loadUnaligned(as: UInt32.self))
+        let high = unsafe UInt64(record.loadUnaligned(fromByteOffset: 4, as: UInt16.self))
+        // The number in the group, the tag, and what is above it.
+        return low & 0xff | UInt64(tag(at: position)) << 8 | (low >> 8) << 24 | high << 48
+    }
+
+    /// Writes what the tag does not hold of a cookie.
+    private static func setCookie(_ cookie: UInt64, in record: UnsafeMutableRawPointer) {
+        let low = UInt32(truncatingIfNeeded: cookie & 0xff | (cookie >> 24) << 8)
+        unsafe record.storeBytes(of: low, as: UInt32.self)
+        unsafe record.storeBytes(of: UInt16(cookie >> 48), toByteOffset: 4, as: UInt16.self)
     }
 
     private func nameBytes(at position: Int) -> Int {
-        unsafe Int(record(position).load(fromByteOffset: 17, as: UInt8.self))
+        unsafe Int(record(position).load(fromByteOffset: NameLeaf.lengthOffset, as: UInt8.self))
     }
 
     func found(at position: Int) -> NameMap.Found {
         let record = unsafe record(position)
-        let node = unsafe NodeID(rawValue: record.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
-        let kind = unsafe UInt32(record.load(fromByteOffset: 16, as: UInt8.self)) << 12
+        let node = unsafe NodeID(
+            rawValue: record.loadUnaligned(fromByteOffset: NameLeaf.nodeOffset, as: UInt64.self))
+        let kind = unsafe UInt32(record.load(fromByteOffset: NameLeaf.kindOffset, as: UInt8.self)) << 12
         return NameMap.Found(node: node, kind: FileKind(mode: kind) ?? .regular, cookie: cookie(at: position))
     }
 
     func setNode(_ node: NodeID, _ kind: FileKind, at position: Int) {
-        let record = unsafe record(position)
-        unsafe record.storeBytes(of: node.rawValue, toByteOffset: 8, as: UInt64.self)
-        unsafe record.storeBytes(of: UInt8(kind.rawValue >> 12), toByteOffset: 16, as: UInt8.self)
+        unsafe NameLeaf.setNode(node, kind, in: record(position))
+    }
+
+    private static func setNode(_ node: NodeID, _ kind: FileKind, in record: UnsafeMutableRawPointer) {
+        unsafe record.storeBytes(of: node.rawValue, toByteOffset: nodeOffset, as: UInt64.self)
+        unsafe record.storeBytes(of: UInt8(kind.rawValue >> 12), toByteOffset: kindOffset, as: UInt8.self)
     }
 
     func withName<Result>(at position: Int, _ body: (RawSpan) -> Result) -> Result {
@@ -91,7 +131,20 @@ import Glibc
         return unsafe body(name.bytes)
     }
 
-    func hasName(_ name: RawSpan, at position: Int) -> Bool {
+    /// The position of a name whose group of cookies is `group`; nil where it is not here.
+    func position(of name: RawSpan, _ group: UInt64) -> Int? {
+        let tag = NameLeaf.tag(group)
+        for position in 0..<count where self.tag(at: position) == tag {
+            if cookie(at: position) >> UInt64(NameMap.groupBits) == group >> UInt64(NameMap.groupBits),
+                hasName(name, at: position)
+            {
+                return position
+            }
+        }
+        return nil
+    }
+
+    private func hasName(_ name: RawSpan, at position: Int) -> Bool {
         guard nameBytes(at: position) == name.byteCount else { return false }
         let record = unsafe record(position)
         return unsafe name.withUnsafeBytes {
@@ -113,29 +166,29 @@ import Glibc
     /// Adds an entry, for which there must be room.
     func insert(_ name: RawSpan, _ cookie: UInt64, _ node: NodeID, _ kind: FileKind, _ memory: Memory) {
         let bytes = NameLeaf.recordBytes + name.byteCount
-        if recordsStart - (NameLeaf.headerBytes + 2 * count) < bytes + 2 { compact() }
+        if recordsStart - NameLeaf.place(count) < bytes + NameLeaf.entryBytes { compact() }
         let position = lowerBound(of: cookie)
         let start = recordsStart - bytes
         let record = unsafe base + start
-        unsafe record.storeBytes(of: cookie, as: UInt64.self)
-        unsafe record.storeBytes(of: node.rawValue, toByteOffset: 8, as: UInt64.self)
-        unsafe record.storeBytes(of: UInt8(kind.rawValue >> 12), toByteOffset: 16, as: UInt8.self)
-        unsafe record.storeBytes(of: UInt8(name.byteCount), toByteOffset: 17, as: UInt8.self)
+        unsafe NameLeaf.setCookie(cookie, in: record)
+        unsafe NameLeaf.setNode(node, kind, in: record)
+        unsafe record.storeBytes(
+            of: UInt8(name.byteCount), toByteOffset: NameLeaf.lengthOffset, as: UInt8.self)
         unsafe name.withUnsafeBytes {
             unsafe (record + NameLeaf.recordBytes).copyMemory(
                 from: $0.baseAddress.unsafelyUnwrapped, byteCount: $0.count)
         }
         recordsStart = start
-        let slot = unsafe base + NameLeaf.headerBytes + 2 * position
-        unsafe memmove(slot + 2, slot, 2 * (count - position))
+        let entry = unsafe base + NameLeaf.place(position)
+        unsafe memmove(entry + NameLeaf.entryBytes, entry, NameLeaf.entryBytes * (count - position))
         count += 1
-        setHalf(NameLeaf.headerBytes + 2 * position, start)
+        setEntry(at: position, to: start, NameLeaf.tag(cookie))
     }
 
     func remove(at position: Int) {
         gapBytes += NameLeaf.recordBytes + nameBytes(at: position)
-        let slot = unsafe base + NameLeaf.headerBytes + 2 * position
-        unsafe memmove(slot, slot + 2, 2 * (count - position - 1))
+        let entry = unsafe base + NameLeaf.place(position)
+        unsafe memmove(entry, entry + NameLeaf.entryBytes, NameLeaf.entryBytes * (count - position - 1))
         count -= 1
     }
 
@@ -160,13 +213,14 @@ import Glibc
 
     private func append(entriesOf source: UnsafeMutableRawPointer, _ positions: Range<Int>) {
         for position in positions {
-            let start = unsafe Int(
-                source.load(fromByteOffset: NameLeaf.headerBytes + 2 * position, as: UInt16.self))
-            let record = unsafe source + start
-            let bytes = unsafe NameLeaf.recordBytes + Int(record.load(fromByteOffset: 17, as: UInt8.self))
+            let entry = unsafe source + NameLeaf.place(position)
+            let record = unsafe source + Int(entry.load(as: UInt16.self))
+            let bytes = unsafe NameLeaf.recordBytes
+                + Int(record.load(fromByteOffset: NameLeaf.lengthOffset, as: UInt8.self))
             recordsStart -= bytes
             unsafe (base + recordsStart).copyMemory(from: record, byteCount: bytes)
-            setHalf(NameLeaf.headerBytes + 2 * count, recordsStart)
+            setEntry(
+                at: count, to: recordsStart, unsafe entry.load(fromByteOffset: 2, as: UInt16.self))
             count += 1
         }
     }

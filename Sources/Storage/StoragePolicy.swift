@@ -17,14 +17,18 @@ public struct StoragePolicy: Hashable, Sendable {
     public var promotionLimitBytes: Int?
     /// How much freed memory is kept for the next file before it goes back to the operating system.
     public var keptFreeBytes: Int
+    /// Whether memory may be taken in huge pages: less for the processor to look up, and where fresh ones
+    /// are dear, as in a virtual machine that has to ask its host for them, slow to come.
+    public var takesHugePages: Bool
 
     public init(
         kind: Kind = .auto, chunkOverheadBytes: Int = 128, promotionLimitBytes: Int? = nil,
-        keptFreeBytes: Int = 8 << 20
+        keptFreeBytes: Int = 8 << 20, takesHugePages: Bool = false
     ) {
         self.kind = kind
         self.chunkOverheadBytes = chunkOverheadBytes
         self.promotionLimitBytes = promotionLimitBytes
         self.keptFreeBytes = keptFreeBytes
+        self.takesHugePages = takesHugePages
     }
 }

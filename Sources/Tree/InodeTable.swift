@@ -32,18 +32,22 @@ import Synchronization
         /// Slots in use in each group that has memory; groups without have none.
         fileprivate var groupUse: ReservedMemory
         private let ledger: QuotaLedger
+        /// Blocks of memory before this one were taken, in huge pages; nil where none are. The first is not,
+        /// so that a small mount stays small.
+        private var nextBlock: Int?
         /// Not of the table, but guarded by the same lock.
         var quotas = Quotas()
 
         /// A table's worth of free slots in an address range of its own. The mount's ledger is told of slots
         /// that are free but have memory, and says whether a group more may have it.
-        init(addressBytes: Int, ledger: QuotaLedger) throws(Errno) {
-            let memory = try ReservedMemory(bytes: addressBytes)
+        init(addressBytes: Int, inHugePages: Bool, ledger: QuotaLedger) throws(Errno) {
+            let memory = try ReservedMemory(bytes: addressBytes, inHugePages: inHugePages)
             let capacity = min(memory.reservedBytes / MemoryLayout<Inode>.stride, Int(UInt32.max))
             var taken = try FreeMap(capacity: capacity)
             // Index 0 is never used: the root has index 1.
             try taken.take(0..<1)
             groupUse = try ReservedMemory(bytes: (capacity / InodeTable.groupSlots + 1) * 2)
+            nextBlock = inHugePages ? 1 : nil
             self.memory = memory
             self.taken = taken
             self.ledger = ledger
@@ -61,7 +65,10 @@ import Synchronization
                 try groupUse.makeUsable(through: (range.lowerBound / InodeTable.groupSlots + 1) * 2)
                 let isFirst = unsafe use(of: range.lowerBound).pointee == 0
                 guard !isFirst || ledger.admitsPage(of: InodeTable.groupBytes) else { throw .noSpace }
-                if isFirst { ledger.slack.change(by: InodeTable.groupBytes) }
+                if isFirst {
+                    ledger.slack.change(by: InodeTable.groupBytes)
+                    populate(through: (range.lowerBound / InodeTable.groupSlots + 1) * InodeTable.groupBytes)
+                }
             } catch {
                 taken.release(range)
                 throw error
@@ -69,6 +76,14 @@ import Synchronization
             unsafe use(of: range.lowerBound).pointee += 1
             ledger.slack.change(by: -MemoryLayout<Inode>.stride)
             return range.lowerBound
+        }
+
+        /// Populates the blocks that the first `bytes` bytes reach into, once each.
+        private mutating func populate(through bytes: Int) {
+            while let block = nextBlock, block * ReservedMemory.blockBytes < bytes {
+                // Where it fails, the slots are touched one by one.
+                nextBlock = memory.populate(block) ? block + 1 : nil
+            }
         }
 
         /// Frees a slot; a group without a node gives its memory back.

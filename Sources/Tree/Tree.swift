@@ -93,7 +93,8 @@ public final class Tree: Sendable {
         memory = try Memory(
             policy: configuration.storage, ledger: ledger, addressBytes: addressBytes,
             tmpfs: configuration.tmpfs, nameHashBits: configuration.nameHashBits)
-        var allocation = try InodeTable.Allocation(addressBytes: addressBytes, ledger: ledger)
+        var allocation = try InodeTable.Allocation(
+            addressBytes: addressBytes, inHugePages: configuration.storage.takesHugePages, ledger: ledger)
         let table = InodeTable(allocation)
         let root = try Tree.makeRoot(configuration, memory, ledger, table, &allocation)
         precondition(root == .root, "the first node is not the root")

@@ -10,10 +10,11 @@ struct ScatteredTests {
 
     @Test(
         "one request takes thousands of single pages, old ones and fresh ones",
-        arguments: [0, 2 << 20, 64 << 20])
-    func singlePages(keptFreeBytes: Int) throws {
-        let file = try StoredFile(
-            StoragePolicy(kind: .randomAccess, keptFreeBytes: keptFreeBytes), limitBytes: 96 << 20)
+        arguments: [0, 2 << 20, 64 << 20], [false, true])
+    func singlePages(keptFreeBytes: Int, takesHugePages: Bool) throws {
+        let policy = StoragePolicy(
+            kind: .randomAccess, keptFreeBytes: keptFreeBytes, takesHugePages: takesHugePages)
+        let file = try StoredFile(policy, limitBytes: 96 << 20)
         let pages = 6000
         try file.write([UInt8](repeating: 0xee, count: pages * Self.page), at: 0)
         for number in stride(from: 0, to: pages, by: 2) {

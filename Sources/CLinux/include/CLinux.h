@@ -55,6 +55,12 @@ static inline void linux_spin_hint(void) {
 /// Returns 0, or the errno: ENOMEM when there is no memory for them, EINVAL on kernels before 5.14.
 int linux_populate_write(void *_Nonnull address, size_t bytes);
 
+/// The same with huge pages where the system has them free, for whole ones that nobody has touched.
+int linux_populate_huge(void *_Nonnull address, size_t bytes);
+
+/// Splits the huge page that the range is a part of, so that the part can go back to the system.
+void linux_split_huge(void *_Nonnull address, size_t bytes);
+
 /// Makes a listening unix socket at `path`, open to every user (mode 0666), close-on-exec and non-blocking.
 ///
 /// Returns the descriptor, or the negated errno: EADDRINUSE where something is at `path`, ENAMETOOLONG where
