@@ -51,9 +51,9 @@ oom: build ## real cgroups: refused in time here, killed on tmpfs; needs root
 demo: build ## mount 64 MiB, fill it, see the refusal, clean up
 	Tests/demo.sh $(RELEASE_PROGRAM)
 
-bound: build ## show that memory stays bounded; QUICK=1 for a scaled form of some minutes
+bound: build ## show that memory stays bounded; QUICK=1: a scaled form of some minutes; ENGINE=strict: one
 	$(SWIFT) build $(RELEASE_FLAGS) --product dmemfs-bound
-	.build/release/dmemfs-bound $(if $(QUICK),--quick)
+	.build/release/dmemfs-bound $(if $(QUICK),--quick) $(if $(ENGINE),--engine $(ENGINE))
 
 check: ## what CI runs: lint, build with import check, the canary, quick bounds, allocations, all tests
 	@Tests/packages.sh $(BUILD_PACKAGES) $(TEST_PACKAGES)

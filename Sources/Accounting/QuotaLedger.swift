@@ -92,8 +92,7 @@ public final class QuotaLedger: Sendable {
     public var reservedBytes: Int { mount.reserved.load(ordering: .relaxed) }
     /// Of the whole mount.
     public var slack: Slack { mount.slack }
-    /// Bounds what the kernel stores by itself; nil where it does not. A mount that has one has no quotas of
-    /// directories.
+    /// Bounds what the kernel stores by itself, in the mount as a whole; nil where it does not.
     public var wall: Wall? { mount.wall }
     /// What a test lets fail; nil on a mount.
     public var faults: FaultPlan? { mount.faults }
@@ -189,8 +188,8 @@ public final class QuotaLedger: Sendable {
     /// Takes the last refusal that this thread has met out of the counts: nobody will see it.
     public func withdrawRefusal() { mount.refusals.withdrawLast() }
 
-    /// The peak of use that was seen, where more is used than is charged.
-    public func notePeak(_ bytes: Int) { mount.level.notePeak(bytes) }
+    /// The peak of the whole mount's use that was seen, where more is used than is charged.
+    public func notePeak(_ bytes: Int = 0) { mount.level.notePeak(max(bytes, mount.level.usedBytes)) }
 
     /// Takes `bytes` at every level, or nothing. Returns the level that refuses, or nil.
     private func take(_ bytes: Int) -> QuotaLevel? {

@@ -84,7 +84,7 @@ public struct Charge: ~Copyable {
         guard data != 0 else { return }
         change(data: data, metadata: 0)
         ledger.settle(0, data: data, metadata: 0)
-        ledger.notePeak(ledger.usedBytes)
+        ledger.notePeak()
     }
 
     // MARK: - Moving to another ledger

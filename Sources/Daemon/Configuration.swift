@@ -153,6 +153,7 @@ public struct Configuration: Sendable {
         var tree = TreeConfiguration(
             limits: limits, storage: storage, rootMode: rootMode, rootOwner: rootOwner, rootGroup: rootGroup)
         tree.usesACL = usesACL
+        tree.hasQuotas = engine != .passthrough
         tree.memoryGuard = memoryGuard
         tree.tmpfs = tmpfs
         tree.largestLimitBytes = largestLimitBytes

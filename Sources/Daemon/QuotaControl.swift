@@ -92,7 +92,10 @@ struct QuotaControl: QuotaKeeper {
         if case .to(let bytes) = request.bytes { wanted = " \(Self.figure(bytes))" }
         switch refusal {
         case .engine:
-            return "quotas of directories need the engine memory: mount \(mountpoint) with '--io memory'"
+            return "quotas of directories need an engine that asks for each write: mount \(mountpoint) with "
+                + "'--io memory' or '--io strict'"
+        case .setAsideEngine:
+            return "--reserve needs the engine memory: mappings of other files could take what is set aside"
         case .busy: return "another quota of \(mountpoint) is being changed: try again"
         case .isRoot: return "\(place) is the mount itself: use 'dmemfs resize'"
         case .notDirectory: return "\(place) is not a directory"

@@ -192,8 +192,9 @@ public struct BackedFile: ~Copyable {
     ) throws(Errno) -> Int {
         let first = range.lowerBound / Self.pageBytes
         let count = (range.upperBound - 1) / Self.pageBytes - first + 1
-        guard count - Int(pages) <= charge.ledger.limitBytes / Self.pageBytes else {
-            _ = try charge.ledger.reserve(charge.ledger.limitBytes + 1, behindWall: true)
+        let limit = charge.ledger.leastLimitBytes
+        guard count - Int(pages) <= limit / Self.pageBytes else {
+            _ = try charge.ledger.reserve(limit + 1, behindWall: true)
             throw .noSpace
         }
         try make(size: size, in: tmpfs, charge: &charge)

@@ -82,7 +82,7 @@ extension Tree {
     private static func errno(of refusal: QuotaRefusal) -> Errno {
         switch refusal {
         case .busy: .resourceBusy
-        case .engine: .notSupportedOnSocket
+        case .engine, .setAsideEngine: .notSupportedOnSocket
         case .isRoot, .setAsideNeedsLimit, .notSetAside, .nothingAsked: .invalidArgument
         case .notDirectory: .notDirectory
         case .none: .noData

@@ -57,8 +57,9 @@ extension Tree {
         _ node: NodeID, to ledger: QuotaLedger?, _ body: () throws(Errno) -> Void
     ) throws(Errno) {
         guard let ledger else { return try body() }
-        try table.withState(node, as: .recharged) { (state) throws(Errno) in
+        try change(node, as: .recharged) { (state) throws(Errno) in
             if state.charge.ledger === ledger { return try body() }
+            state.observe(in: memory)
             if let faults = ledger.faults, faults.strikes(.reservation) { throw .diskQuotaExceeded }
             let transfer = try state.charge.transfer(to: ledger, nodes: 1)
             try body()

@@ -42,8 +42,10 @@ public struct QuotaState: Hashable, Sendable {
 
 /// Why a quota was not changed. Nothing has changed then.
 public enum QuotaRefusal: Error, Hashable, Sendable {
-    /// The kernel stores by itself in this engine, and asks nobody.
+    /// The kernel writes by itself in this engine, and asks nobody.
     case engine
+    /// The kernel stores by itself, through mappings, in what would be set aside for others.
+    case setAsideEngine
     /// Another change is under way.
     case busy
     /// The directory is the root: the mount's own limit bounds it.
@@ -81,7 +83,8 @@ extension Tree {
     /// What is in the directory is counted while the tree is in use, and no other operation waits for more
     /// than a step of that. Only then is the limit compared with it.
     public func setQuota(of directory: NodeID, to request: QuotaRequest) throws(QuotaRefusal) -> QuotaState {
-        guard ledger.wall == nil else { throw .engine }
+        guard configuration.hasQuotas else { throw .engine }
+        guard ledger.wall == nil || !request.setsAside else { throw .setAsideEngine }
         let change = try namespace.withLock { (allocation) throws(QuotaRefusal) -> QuotaChange? in
             guard allocation.quotas.change == nil else { throw .busy }
             if let level = allocation.quotas.levels[directory] {

@@ -37,9 +37,10 @@ extension Tree {
     ) throws(Errno) {
         let inner = isDirectory ? allocation.quotas.levels[node] : nil
         guard ledger.depth + (inner == nil ? 0 : 1) <= Tree.depthLimit else { throw .tooManyLinks }
-        let isNew = try table.withState(node) { (state) throws(Errno) in
+        let isNew = try self.change(node) { (state) throws(Errno) in
             let old = state.charge.ledger
             guard !old.reaches(change.level) else { return false }
+            state.observe(in: memory)
             if let faults = old.faults, faults.strikes(.reservation) { throw .diskQuotaExceeded }
             let target = inner.map { change.ledger(for: $0, below: ledger, insteadOf: old) } ?? ledger
             try state.charge.move(nodes: 1, to: target, leaving: nil)

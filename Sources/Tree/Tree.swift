@@ -20,6 +20,8 @@ public struct TreeConfiguration: Sendable {
     /// Told when use of a level passes a mark, and when a limit changes, from any thread and under its locks:
     /// to be quick about. nil: nobody watches.
     public var wake: (@Sendable () -> Void)?
+    /// Whether directories may have quotas: not where the kernel writes to files without asking.
+    public var hasQuotas = true
     /// Where the bytes of files lie; nil: in the memory of this process.
     public var tmpfs: PrivateTmpfs?
     /// What the limit may be raised to while the tree lives, in bytes; at least 16 GiB, and the limit.
@@ -226,14 +228,17 @@ public final class Tree: Sendable {
 
     /// Runs `change` on a node's state, and keeps the count of bytes without a name right.
     func change<Result>(
-        _ node: NodeID, _ change: (inout Inode.State) throws(Errno) -> Result
+        _ node: NodeID, as rank: LockRank = .inode,
+        _ change: (inout Inode.State) throws(Errno) -> Result
     ) throws(Errno) -> Result {
-        try table.withState(node) { (state) throws(Errno) in
+        try table.withState(node, as: rank) { (state) throws(Errno) in
             let before = state.charge.bytes
             let isOrphan = state.links == 0
-            let result = try change(&state)
-            if isOrphan { orphanBytes.wrappingAdd(state.charge.bytes - before, ordering: .relaxed) }
-            return result
+            // Also where it throws: what the kernel stored by itself was seen all the same.
+            defer {
+                if isOrphan { orphanBytes.wrappingAdd(state.charge.bytes - before, ordering: .relaxed) }
+            }
+            return try change(&state)
         }
     }
 

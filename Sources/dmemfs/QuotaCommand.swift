@@ -26,7 +26,7 @@ struct QuotaCommand: ParsableCommand {
         @Option(help: "The most files, directories and other nodes: 1000, 64k, or none. (default: as it is)")
         var maxNodes: String?
 
-        @Flag(help: "Set the bytes aside, so that the directory is sure to get them.")
+        @Flag(help: "Set the bytes aside, so that the directory is sure to get them (engine memory).")
         var reserve = false
 
         @Flag(help: "Set a limit although more is in use; nothing may grow until use has fallen below it.")

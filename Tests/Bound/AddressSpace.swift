@@ -7,24 +7,25 @@ import Support
 enum AddressSpace {
     private static let mebibytes = [60, 350, 700]
 
-    static func run() -> [String] {
+    static func run(_ engine: String) -> [String] {
         var faults: [String] = []
         for space in mebibytes {
             do {
-                print("address space of \(space) MiB, limit 4 GiB: \(try fill(space))")
+                print("address space of \(space) MiB, limit 4 GiB: \(try fill(space, engine))")
             } catch {
-                faults.append("address space of \(space) MiB: \(error)")
+                faults.append("\(engine), address space of \(space) MiB: \(error)")
             }
             flushOutput()
         }
         return faults
     }
 
-    private static func fill(_ mebibytes: Int) throws -> String {
+    private static func fill(_ mebibytes: Int, _ engine: String) throws -> String {
         let mount: MountFixture
         do {
             mount = try MountFixture(
-                ["--size", "4G"], seconds: 120, after: "ulimit -v \(mebibytes << 10) && ulimit -c 0")
+                ["--size", "4G", "--io", engine], seconds: 120,
+                after: "ulimit -v \(mebibytes << 10) && ulimit -c 0")
         } catch let failure as MountFixture.Failure {
             // Too little to begin with must be said in words, and is no crash.
             guard failure.description.contains("dmemfs: ") else { throw failure }

@@ -8,9 +8,16 @@ import Tree
 /// What the tool shows of a tree without a mount, in a process that does nothing else.
 enum BareTree {
     static let argument = "--bare-tree"
-    static let names = [
+    private static let names = [
         "cost of a file", "charges and growth", "kernel memory of files", "random operations",
+        "random operations, backed",
     ]
+
+    /// What there is to show of an engine.
+    static func names(_ engine: String) -> [String] {
+        engine == "memory" ? [names[0], names[1], names[3]] : [names[2], names[4]]
+    }
+
     static let caller = Caller(user: 0, group: 0, process: 1)
 
     static func main(_ arguments: [String]) throws {
@@ -21,7 +28,10 @@ enum BareTree {
             try Prices.printAll()
         case names[1]: try compareGrowth(nodes: 200_000)
         case names[2]: try BackedFiles.compare()
-        default: try RandomOperations.run(steps: isQuick ? 100_000 : 1_000_000)
+        default:
+            let isBacked = arguments.first == names[4]
+            if isBacked, !PrivateTmpfs.canBeHad { return }
+            try RandomOperations.run(steps: isQuick ? 100_000 : 1_000_000, isBacked: isBacked)
         }
     }
 

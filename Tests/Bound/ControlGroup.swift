@@ -30,8 +30,11 @@ struct ControlGroup: Sendable {
     /// Everything that is charged to it, page cache and kernel memory included, in bytes.
     var usedBytes: Int { number(isFirstVersion ? "memory.usage_in_bytes" : "memory.current") }
 
-    /// Of that the page cache, in bytes.
-    var cacheBytes: Int { field(isFirstVersion ? "total_cache" : "file") }
+    /// Of that the page cache, without what lies in a tmpfs, in bytes.
+    var cacheBytes: Int {
+        isFirstVersion
+            ? field("total_cache") - field("total_shmem") : field("file") - field("shmem")
+    }
 
     /// Of that what the kernel holds for its own purposes, page tables among them, in bytes.
     var kernelBytes: Int { isFirstVersion ? number("memory.kmem.usage_in_bytes") : field("kernel") }

@@ -5,21 +5,40 @@ import Support
 /// Shows that what a mount holds in memory stays within what it says it uses: every pattern on a real mount
 /// of the built program, with a limit that suffices and with one that does not, and the bare tree.
 ///
-/// `--quick` is a scaled form; `--only WORD` runs what has the word in its name. Ends with 1 where a bound
-/// is broken.
+/// `--quick` is a scaled form; `--only WORD` runs what has the word in its name; `--engine memory` or
+/// `strict` runs one engine, where it is else both, if the machine offers them. Ends with 1 where a bound is
+/// broken, or an engine that is asked for cannot be had.
 @main
 enum Main {
     static func main() throws {
         let arguments = CommandLine.arguments.dropFirst()
         if arguments.first == BareTree.argument { return try BareTree.main(Array(arguments.dropFirst())) }
         let isQuick = arguments.contains("--quick")
-        let only = arguments.firstIndex(of: "--only").map { arguments[$0 + 1] }
-        var faults = try runBare(isQuick: isQuick, only)
-        if MountFixture.canMount { faults += runMounts(isQuick: isQuick, only) }
+        let only = value(of: "--only", in: arguments)
+        let asked = value(of: "--engine", in: arguments)
+        if let asked, !["memory", "strict"].contains(asked) {
+            print("--engine: '\(asked)' is none of memory, strict")
+            exit(64)
+        }
+        var faults: [String] = []
+        // Says why where one cannot be had.
+        let offered = MountFixture.ledgerEngines
+        if let asked, !offered.contains(asked) {
+            faults.append("the engine \(asked) cannot be had here")
+        }
+        let engines = asked.map { [$0] } ?? ["memory", "strict"]
+        for engine in engines {
+            faults += try runBare(BareTree.names(engine), isQuick: isQuick, only)
+            if offered.contains(engine) { faults += runMounts(engine, isQuick: isQuick, only) }
+        }
         for fault in faults { print("BROKEN: \(fault)") }
         print(faults.isEmpty ? "every bound holds" : "\(faults.count) bounds are broken")
         flushOutput()
         exit(faults.isEmpty ? 0 : 1)
+    }
+
+    private static func value(of option: String, in arguments: ArraySlice<String>) -> String? {
+        arguments.firstIndex(of: option).flatMap { $0 + 1 < arguments.endIndex ? arguments[$0 + 1] : "" }
     }
 
     private static func isWanted(_ name: String, _ only: String?) -> Bool {
@@ -27,9 +46,11 @@ enum Main {
     }
 
     /// What needs no mount, each in a process of its own: another's memory would blur the figures.
-    private static func runBare(isQuick: Bool, _ only: String?) throws -> [String] {
+    private static func runBare(
+        _ names: [String], isQuick: Bool, _ only: String?
+    ) throws -> [String] {
         var faults: [String] = []
-        for name in BareTree.names where isWanted(name, only) {
+        for name in names where isWanted(name, only) {
             let command = ["/proc/self/exe", BareTree.argument, name, isQuick ? "quick" : "full"]
             let result = try Program.run(command, in: "/", seconds: 1200)
             print(result.output)
@@ -39,24 +60,25 @@ enum Main {
         return faults
     }
 
-    private static func runMounts(isQuick: Bool, _ only: String?) -> [String] {
+    private static func runMounts(_ engine: String, isQuick: Bool, _ only: String?) -> [String] {
         var faults: [String] = []
         let seconds = isQuick ? 300 : 3600
+        print("engine \(engine)")
         Table.patterns.printHeader()
         for pattern in Patterns.all(isQuick: isQuick) where isWanted(pattern.name, only) {
             do {
-                let ample = try Runner(pattern, seconds: seconds).run(limitBytes: nil)
+                let ample = try Runner(pattern, engine, seconds: seconds).run(limitBytes: nil)
                 Table.patterns.printRow(ample.row)
-                faults += ample.faults.map { "\(pattern.name): \($0)" }
+                faults += ample.faults.map { "\(engine), \(pattern.name): \($0)" }
                 let half = max(64 << 10, ample.usedBytes / 2) & ~4095
-                let tight = try Runner(pattern, seconds: seconds).run(limitBytes: half)
+                let tight = try Runner(pattern, engine, seconds: seconds).run(limitBytes: half)
                 Table.patterns.printRow(tight.row)
-                faults += tight.faults.map { "\(pattern.name), limit \(half): \($0)" }
+                faults += tight.faults.map { "\(engine), \(pattern.name), limit \(half): \($0)" }
             } catch {
-                faults.append("\(pattern.name): \(error)")
+                faults.append("\(engine), \(pattern.name): \(error)")
             }
         }
-        if isWanted("address space", only) { faults += AddressSpace.run() }
+        if isWanted("address space", only) { faults += AddressSpace.run(engine) }
         return faults
     }
 }

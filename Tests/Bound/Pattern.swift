@@ -18,6 +18,9 @@ protocol Pattern: Sendable {
     var ampleBytes: Int { get }
     /// Whether it runs into the limit even where that is ample.
     var expectsRefusal: Bool { get }
+    /// What the kernel holds to find pages that lie alone in a file of a tmpfs, in bytes: nobody is charged
+    /// for it, and only the cgroup shows it.
+    var loneIndexBytes: Int { get }
     /// Stores one part until it is complete or refused with ENOSPC.
     func fill(_ hands: Hands, part: Int) throws -> Filling
     /// Throws `Damage` where what one part has stored is not as it was.
@@ -27,6 +30,7 @@ protocol Pattern: Sendable {
 
 extension Pattern {
     var expectsRefusal: Bool { false }
+    var loneIndexBytes: Int { 0 }
 }
 
 /// How far one part has come.
@@ -87,8 +91,12 @@ struct Writes: Pattern {
     var ampleBytes = 4 << 30
     let count: Int
     var appends = false
+    /// For each write.
+    var loneIndex = 0
     let offset: @Sendable (Int) -> Int
     let bytes: @Sendable (Int) -> [UInt8]
+
+    var loneIndexBytes: Int { count * loneIndex }
 
     func fill(_ hands: Hands, part: Int) throws -> Filling {
         let file = try hands.open("file", O_CREAT | O_WRONLY | (appends ? O_APPEND : 0))

@@ -137,7 +137,9 @@ enum Patterns {
 
     private static func sparse(_ count: Int) -> any Pattern {
         Writes(
-            name: "one byte in each GiB", amount: "\(count) GiB", count: count, offset: { $0 << 30 },
+            name: "one byte in each GiB", amount: "\(count) GiB", count: count,
+            // Alone in its GiB, a page has three nodes of the index for itself.
+            loneIndex: 3 * 584, offset: { $0 << 30 },
             bytes: { [UInt8(truncatingIfNeeded: $0 % 250) + 1] })
     }
 }

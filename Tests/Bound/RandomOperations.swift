@@ -14,12 +14,12 @@ struct RandomOperations {
     private var open: [NodeID] = []
     private var refusals = 0
 
-    static func run(steps: Int) throws {
+    static func run(steps: Int, isBacked: Bool) throws {
         let rounds = 20
         var refusals = 0
         for round in 0..<rounds {
             let seed = Generator.seed(usual: UInt64(round) + 100)
-            var operations = try RandomOperations(seed: seed)
+            var operations = try RandomOperations(seed: seed, isBacked: isBacked)
             do {
                 for step in 0..<steps / rounds { try operations.step(step) }
             } catch {
@@ -29,19 +29,21 @@ struct RandomOperations {
             operations.tree.checkInvariants()
             refusals += operations.refusals
         }
+        let place = isBacked ? " on a private tmpfs" : ""
         print(
-            "\(steps) random operations under \(rounds) random limits, \(refusals) of them refused: "
+            "\(steps) random operations\(place) under \(rounds) random limits, \(refusals) of them refused: "
                 + "charges stay within the limit after each")
     }
 
-    private init(seed: UInt64) throws {
+    private init(seed: UInt64, isBacked: Bool) throws {
         random = Generator(seed: seed)
         let bytes = (64 << 10) << random.below(9)
         var storage = StoragePolicy(kind: random.chance(70) ? .auto : .randomAccess)
         storage.keptFreeBytes = random.below(8 << 20)
         let nodes = random.chance(30) ? 10 + random.below(1000) : nil
-        tree = try Tree(
-            TreeConfiguration(limits: Limits(bytes: bytes, nodes: nodes), storage: storage))
+        var configuration = TreeConfiguration(limits: Limits(bytes: bytes, nodes: nodes), storage: storage)
+        if isBacked { configuration.tmpfs = try PrivateTmpfs(bytes: bytes, descriptors: 64) }
+        tree = try Tree(configuration)
     }
 
     private mutating func step(_ number: Int) throws {

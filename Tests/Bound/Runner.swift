@@ -11,12 +11,17 @@ struct Runner {
     /// How long after the last removal use may take to fall: the kernel tells of forgotten nodes late.
     private static let settlingSeconds = 10
 
+    /// With `strict` the smallest file takes a page and what the kernel keeps of it.
+    private static let ampleStrictBytes = 8 << 30
+
     let pattern: any Pattern
+    let engine: String
     let pause: Int
     private let group: ControlGroup?
 
-    init(_ pattern: any Pattern, seconds: Int) {
+    init(_ pattern: any Pattern, _ engine: String, seconds: Int) {
         self.pattern = pattern
+        self.engine = engine
         pause = seconds
         group = ControlGroup()
     }
@@ -31,8 +36,11 @@ struct Runner {
     /// - Parameter limitBytes: nil for one that suffices.
     func run(limitBytes: Int?) throws -> Verdict {
         defer { group?.remove() }
-        let limit = limitBytes ?? pattern.ampleBytes
-        let mount = try MountFixture(["--size", "\(limit)"], seconds: pause, after: group?.joining)
+        let isLarger = engine == "strict" && !pattern.expectsRefusal
+        let ample = isLarger ? Runner.ampleStrictBytes : pattern.ampleBytes
+        let limit = limitBytes ?? ample
+        let mount = try MountFixture(
+            ["--size", "\(limit)", "--io", engine], seconds: pause, after: group?.joining)
         do {
             let verdict = try judge(mount, limit, isTight: limitBytes != nil)
             if let trouble = mount.stop() { throw Damage(description: trouble) }
@@ -45,7 +53,7 @@ struct Runner {
 
     private func judge(_ mount: MountFixture, _ limit: Int, isTight: Bool) throws -> Verdict {
         let hands = try Hands(below: mount.path)
-        let sampler = try Sampler(mount, group)
+        let sampler = try Sampler(mount, engine, group)
         let start = time(nil)
         let filled = try sampler.watch { try inParts { try pattern.fill(hands, part: $0) } }
         let fillings = filled.result
@@ -90,7 +98,8 @@ struct Runner {
         if let failure = worst.failure { faults.append(failure) }
         if worst.isOverLimit { faults.append("more was used than the limit") }
         if worst.excess > Runner.allowanceBytes { faults.append("resident exceeds use by \(worst.excess)") }
-        if group != nil, worst.groupExcess > Runner.allowanceBytes {
+        let index = engine == "strict" ? pattern.loneIndexBytes : 0
+        if group != nil, worst.groupExcess > Runner.allowanceBytes + index {
             faults.append("the cgroup exceeds use by \(worst.groupExcess)")
         }
         if isTight, worst.resident > limit + Runner.allowanceBytes {

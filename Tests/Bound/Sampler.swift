@@ -33,27 +33,44 @@ final class Sampler: Sendable {
     private let process: Int32
     private let mount: MountEntry
     private let group: ControlGroup?
+    /// The private tmpfs of the daemon, as the kernel shows it; nil for an engine without one.
+    private let tmpfs: Path?
     let empty: Sample
     private let worst = Lock(Worst())
     private let mustEnd = Atomic<Bool>(false)
 
-    init(_ fixture: MountFixture, _ group: ControlGroup?) throws {
+    init(_ fixture: MountFixture, _ engine: String, _ group: ControlGroup?) throws {
         process = fixture.process
         guard let mount = try MountTable.current().top(at: "\(fixture.path)") else {
             throw Damage(description: "the mount is not in the table of mounts")
         }
         self.mount = mount
         self.group = group
-        empty = try Sampler.sample(fixture.process, mount, group)
+        tmpfs = engine == "strict" ? try Sampler.privateTmpfs(of: process) : nil
+        empty = try Sampler.sample(process, mount, group, tmpfs)
+    }
+
+    /// It is mounted nowhere: the daemon's descriptor of its root leads there.
+    private static func privateTmpfs(of process: Int32) throws -> Path {
+        let folder = Path("/proc/\(process)/fd")
+        for entry in try Kernel.list(folder) {
+            let link = folder / entry.name
+            if let target = try? Kernel.readlink(link), target == Array("/".utf8) { return link }
+        }
+        throw Damage(description: "the daemon has no private tmpfs")
     }
 
     private static func sample(
-        _ process: Int32, _ mount: MountEntry, _ group: ControlGroup?
+        _ process: Int32, _ mount: MountEntry, _ group: ControlGroup?, _ tmpfs: Path?
     ) throws -> Sample {
         let before = try Client.status(of: mount)
         let text = try Files.text(of: "/proc/\(process)/statm")
         var sample = Sample()
         sample.resident = (Int(text.split(separator: " ").dropFirst().first ?? "0") ?? 0) * 4096
+        if let tmpfs {
+            let found = try Kernel.statvfs(tmpfs)
+            sample.resident += Int((found.f_blocks - found.f_bfree) * found.f_frsize)
+        }
         if let group {
             sample.group = group.usedBytes - group.cacheBytes
             sample.kernel = group.kernelBytes
@@ -65,7 +82,7 @@ final class Sampler: Sendable {
         return sample
     }
 
-    func now() throws -> Sample { try Sampler.sample(process, mount, group) }
+    func now() throws -> Sample { try Sampler.sample(process, mount, group, tmpfs) }
 
     /// Samples until `body` has ended.
     func watch<Result>(_ body: () throws -> Result) rethrows -> (result: Result, worst: Worst) {

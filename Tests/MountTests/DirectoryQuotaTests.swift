@@ -9,18 +9,18 @@ import Testing
     "Quotas of directories on a mount", .serialized,
     .enabled(if: MountFixture.canMount, "/dev/fuse cannot be opened"))
 struct DirectoryQuotaTests {
-    private let mebibyte = 1 << 20
+    let mebibyte = 1 << 20
 
     // MARK: - Words for what is done
 
     @discardableResult
-    private func quota(_ words: String...) throws -> String {
+    func quota(_ words: String...) throws -> String {
         let result = try Program.run([try MountFixture.program(), "quota"] + words, in: "/", seconds: 60)
         try #require(result.status == 0, "\(words): \(result.output)")
         return result.output
     }
 
-    private func write(_ count: Int, to path: Path) throws {
+    func write(_ count: Int, to path: Path) throws {
         let fd = try Kernel.open(path, O_WRONLY | O_CREAT | O_APPEND)
         defer { _ = close(fd) }
         var left = count
@@ -29,7 +29,7 @@ struct DirectoryQuotaTests {
         }
     }
 
-    private func number(_ path: Path, _ name: String) throws -> Int {
+    func number(_ path: Path, _ name: String) throws -> Int {
         let text = String(decoding: try Kernel.xattr(path, Path("user.dmemfs.quota.\(name)")), as: UTF8.self)
         return try #require(Int(text))
     }
@@ -135,9 +135,11 @@ struct DirectoryQuotaTests {
         }
     }
 
-    @Test("four directories of 32 MiB on 100 MiB, eight writers each: each level refuses what is its own")
-    func fourDirectories() throws {
-        try MountFixture.use(["--size", "100M"]) { mount in
+    @Test(
+        "four directories of 32 MiB on 100 MiB, eight writers each: each level refuses what is its own",
+        arguments: MountFixture.ledgerEngines)
+    func fourDirectories(engine: String) throws {
+        try MountFixture.use(["--size", "100M", "--io", engine]) { mount in
             let start = try mount.usedBytes()
             let folders = (0..<4).map { mount.path / "job\($0)" }
             for folder in folders {
@@ -166,9 +168,11 @@ struct DirectoryQuotaTests {
         }
     }
 
-    @Test("three levels deep, with files that move between them: each level holds")
-    func nested() throws {
-        try MountFixture.use(["--size", "64M"]) { mount in
+    @Test(
+        "three levels deep, with files that move between them: each level holds",
+        arguments: MountFixture.ledgerEngines)
+    func nested(engine: String) throws {
+        try MountFixture.use(["--size", "64M", "--io", engine]) { mount in
             let start = try mount.usedBytes()
             let outer = mount.path / "a"
             let folders = [outer, outer / "b", outer / "b" / "c"]
@@ -199,9 +203,11 @@ struct DirectoryQuotaTests {
     }
 
     /// Rule: quotas.statfs
-    @Test("df and df -i show the limit and the use of the directory inside, and the mount's outside")
-    func df() throws {
-        try MountFixture.use(["--size", "64M", "--max-nodes", "1000"]) { mount in
+    @Test(
+        "df and df -i show the limit and the use of the directory inside, and the mount's outside",
+        arguments: MountFixture.ledgerEngines)
+    func df(engine: String) throws {
+        try MountFixture.use(["--size", "64M", "--max-nodes", "1000", "--io", engine]) { mount in
             let (job, inner) = (mount.path / "job", mount.path / "job" / "inner")
             try Kernel.mkdir(job)
             try Kernel.mkdir(inner)
@@ -283,9 +289,11 @@ struct DirectoryQuotaTests {
     // MARK: - Borders
 
     /// Rule: quotas.borders
-    @Test("files cross a border with their charge; directories, links and exchanges give EXDEV, and mv copes")
-    func borders() throws {
-        try MountFixture.use(["--size", "64M"]) { mount in
+    @Test(
+        "files cross a border with their charge; directories, links and exchanges give EXDEV, and mv copes",
+        arguments: MountFixture.ledgerEngines)
+    func borders(engine: String) throws {
+        try MountFixture.use(["--size", "64M", "--io", engine]) { mount in
             let (job, outside) = (mount.path / "job", mount.path / "outside")
             for folder in [job, outside, job / "d"] { try Kernel.mkdir(folder) }
             try quota("set", "\(job)", "--size", "4M")

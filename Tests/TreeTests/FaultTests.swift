@@ -135,7 +135,7 @@ struct FaultTests {
     /// The same on a private tmpfs, where a page that is there holds more than it has.
     private static let backed =
         PrivateTmpfs.canBeHad
-        ? (making + changes.filter { $0.place == .memory(.auto) }).map {
+        ? (making + renames + quotas + changes).filter { $0.place == .memory(.auto) }.map {
             Operation(name: $0.name, place: .tmpfs, needsRoom: nil, run: $0.run)
         } : []
 

@@ -70,20 +70,17 @@ final class FaultWorld {
         list.users = (1...20).map { ($0, 7) }
         try setACL(AccessList.inherited, list, of: node("growing"))
         try setACL(AccessList.access, list, of: node("large"))
-        // Quotas are for the engine memory.
-        try makeBounded(withQuota: place != .tmpfs)
+        try makeBounded()
     }
 
     /// A directory with a quota, a file in it, and one without a name outside of it.
-    private func makeBounded(withQuota: Bool) throws {
+    private func makeBounded() throws {
         let folder = try make("bounded") { (name) throws(Errno) in
             try tree.makeDirectory(name, in: .root, mode: 0o755, by: caller)
         }
-        if withQuota {
-            var request = QuotaRequest()
-            request.bytes = .to(32 << 20)
-            _ = try tree.setQuota(of: folder, to: request)
-        }
+        var request = QuotaRequest()
+        request.bytes = .to(32 << 20)
+        _ = try tree.setQuota(of: folder, to: request)
         let inside = try make("inside") { (name) throws(Errno) in
             try tree.create(name, in: folder, mode: 0o644, exclusive: true, by: caller)
         }

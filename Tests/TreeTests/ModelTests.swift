@@ -62,13 +62,30 @@ struct ModelTests {
 @Suite("Random operations across quotas")
 struct QuotaModelTests {
     private static let steps = unsafe getenv("DMEMFS_MODEL_STEPS").flatMap { unsafe Int(String(cString: $0)) }
+    struct Plan: Sendable {
+        var seed: UInt64
+        var bytes: Int
+        var nodes: Int
+        /// On a private tmpfs.
+        var isBacked = false
+    }
 
-    @Test(
-        "borders hold, refusals change nothing, and each level counts what is below it",
-        arguments: [(1, 400_000, 80), (2, 2_000_000, 150), (3, 150_000, 60), (4, 1_000_000, 1000)])
-    func agrees(plan: (seed: UInt64, bytes: Int, nodes: Int)) throws {
+    private static let plans: [Plan] =
+        [
+            Plan(seed: 1, bytes: 400_000, nodes: 80), Plan(seed: 2, bytes: 2_000_000, nodes: 150),
+            Plan(seed: 3, bytes: 150_000, nodes: 60), Plan(seed: 4, bytes: 1_000_000, nodes: 1000),
+        ]
+        + (PrivateTmpfs.canBeHad
+            ? [
+                Plan(seed: 5, bytes: 800_000, nodes: 80, isBacked: true),
+                Plan(seed: 6, bytes: 4_000_000, nodes: 150, isBacked: true),
+            ] : [])
+
+    @Test("borders hold, refusals change nothing, and each level counts what is below it", arguments: plans)
+    func agrees(plan: Plan) throws {
         let model = try QuotaModel(
-            seed: Generator.seed(usual: plan.seed), bytes: plan.bytes, nodes: plan.nodes)
+            seed: Generator.seed(usual: plan.seed), bytes: plan.bytes, nodes: plan.nodes,
+            isBacked: plan.isBacked)
         let steps = Self.steps ?? 5000
         try model.run(steps: steps, checkEvery: max(50, steps / 2000))
         // A run in which nothing crosses, or nothing is refused, shows nothing.

@@ -51,10 +51,13 @@ final class QuotaModel {
     private var directories: [Thing]
     private var orphans: [Thing] = []
     private let start: Usage
+    /// On a private tmpfs, where nothing can be set aside.
+    private let isBacked: Bool
     private(set) var counts: [String: Int] = [:]
 
-    init(seed: UInt64, bytes: Int, nodes: Int) throws {
-        world = try QuotaWorld(bytes: bytes, nodes: nodes)
+    init(seed: UInt64, bytes: Int, nodes: Int, isBacked: Bool) throws {
+        self.isBacked = isBacked
+        world = try QuotaWorld(bytes: bytes, nodes: nodes, isBacked: isBacked)
         random = Generator(seed: seed)
         directories = [root]
         start = world.tree.usage
@@ -293,7 +296,7 @@ final class QuotaModel {
         let bytes = 2000 + random.below(random.chance(50) ? 60_000 : 400_000)
         let nodes = random.chance(40) ? 1 + random.below(60) : nil
         let isNew = !thing.hasQuota
-        let setsAside = isNew && random.chance(25)
+        let setsAside = isNew && !isBacked && random.chance(25)
         let drains = !setsAside && random.chance(20)
         let before = figures
         do {

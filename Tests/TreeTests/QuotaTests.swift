@@ -48,6 +48,25 @@ struct QuotaTests {
         world.tree.checkInvariants()
     }
 
+    @Test(
+        "a range that no limit holds is refused by the level that has one",
+        .enabled(if: PrivateTmpfs.canBeHad, "no tmpfs can be made here"))
+    func endlessRange() throws {
+        let world = try QuotaWorld(bytes: 4 << 20, isBacked: true)
+        let job = try world.directory("job")
+        try world.set(job, nodes: 10)
+        let file = try world.file("f", in: job)
+        let used = world.tree.usage.usedBytes
+        let allocate = { () throws(Errno) in
+            try world.tree.allocate(file, mode: .keepSize, offset: 0, count: .max)
+        }
+        #expect(throws: Errno.noSpace) { try allocate() }
+        try world.set(job, bytes: 1 << 20)
+        #expect(throws: Errno.diskQuotaExceeded) { try allocate() }
+        #expect(world.tree.usage.usedBytes == used)
+        world.tree.checkInvariants()
+    }
+
     /// Rule: quotas.set, quotas.removal
     @Test("what is there is counted when the quota is set, and given back to what is above when it goes")
     func content() throws {

@@ -1,5 +1,6 @@
 import Accounting
 import Basics
+import Storage
 import Tree
 
 /// A tree and short words for what is done with it.
@@ -7,8 +8,11 @@ final class QuotaWorld: Sendable {
     let tree: Tree
     static let caller = Caller(user: 0, group: 0, process: 1)
 
-    init(bytes: Int, nodes: Int? = nil) throws {
-        tree = try Tree(TreeConfiguration(limits: Limits(bytes: bytes, nodes: nodes)))
+    /// - Parameter isBacked: on a private tmpfs.
+    init(bytes: Int, nodes: Int? = nil, isBacked: Bool = false) throws {
+        var configuration = TreeConfiguration(limits: Limits(bytes: bytes, nodes: nodes))
+        if isBacked { configuration.tmpfs = try PrivateTmpfs(bytes: bytes, descriptors: 8) }
+        tree = try Tree(configuration)
     }
 
     func directory(_ name: String, in parent: NodeID = .root) throws -> NodeID {
