@@ -99,10 +99,13 @@ public struct Charge: ~Copyable {
     }
 
     /// Moves to where `transfer` has made room. The charge must not have changed since.
-    public mutating func commit(_ transfer: consuming Transfer) {
+    ///
+    /// Returns the way back: until that ends, what counted at the levels of the source alone stays taken.
+    @discardableResult
+    public mutating func commit(_ transfer: consuming Transfer) -> Transfer {
         precondition(transfer.bytes == bytes && transfer.source === ledger, "a charge changed while it moved")
         ledger = transfer.target
-        transfer.commit()
+        return transfer.reversed()
     }
 
     /// Moves to `target` with `nodes` nodes; a `level` that it leaves is nil, or the one that `target` lacks.
@@ -145,10 +148,11 @@ public struct Transfer: ~Copyable {
         self.nodes = nodes
     }
 
-    /// What counted at the levels of the source alone no longer does.
-    fileprivate consuming func commit() {
-        source.giveBackTransfer(from: target, bytes: bytes, nodes: nodes, above: nil)
+    /// What was taken at the levels of the target stays; what counted at those of the source alone is what
+    /// the other direction takes.
+    fileprivate consuming func reversed() -> Transfer {
         isCommitted = true
+        return Transfer(from: target, to: source, bytes: bytes, nodes: nodes)
     }
 
     deinit {
