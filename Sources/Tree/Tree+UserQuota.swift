@@ -17,6 +17,15 @@ extension Tree {
         users.levels.map { (user: $0.key, state: QuotaState($0.value)) }.sorted { $0.user < $1.user }
     }
 
+    /// Those of the users who own most, at most `limit` of them and the largest first, and how many there
+    /// are.
+    public func largestUserQuotas(
+        upTo limit: Int
+    ) -> (quotas: [(user: UInt32, state: QuotaState)], count: Int) {
+        let all = userQuotas()
+        return (Array(all.sorted { $0.state.usedBytes > $1.state.usedBytes }.prefix(limit)), all.count)
+    }
+
     /// Gives a user a limit, or changes the one that he has.
     ///
     /// What he owns is counted while the tree is in use, and no other operation waits for more than a step of
