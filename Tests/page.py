@@ -170,8 +170,8 @@ def check_content(browser, mount):
     browser.call("Page.navigate", url=mount.address)
     browser.wait("document.body?.className === 'live'", "the page is live")
     text = browser.text()
-    for words in (mount.path, "of 64 MiB", "jobs/nightly", "of 10 MiB", "of 2000", "of 500 nodes", "user 12345",
-                  "of 3 MiB"):
+    for words in (mount.path, "of 64 MiB", "jobs/nightly", "of 10 MiB", "of 2000", "of 500 nodes",
+                  "user 12345", "of 3 MiB"):
         expect(words in text, f"{words} is not on the page:\n{text}")
     counts = browser.value("document.getElementById('counts').innerText").split()
     expect(len(counts) == 2 and counts[0] == "directory" and int(counts[1]) > 0, f"counted: {counts}")

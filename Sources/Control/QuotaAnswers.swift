@@ -3,7 +3,7 @@ import Basics
 extension Endpoint {
     static let quotasPath = "/v1/quotas"
 
-    /// What concerns quotas: `/v1/quotas`, `/v1/quotas/DIRECTORY` and `/v1/users/USER`.
+    /// What concerns quotas: `/v1/quotas`, `/v1/quotas/DIRECTORY` and `/v1/users/UID`.
     public static func quotas(_ keeper: any QuotaKeeper) -> [Endpoint] {
         [
             Endpoint("GET", quotasPath, for: .trusted, takesLong: true) { _ in .json(keeper.list()) },

@@ -1,7 +1,7 @@
 import Basics
 
-/// What `PUT /v1/quotas/DIRECTORY` and `PUT /v1/users/USER` ask, as the command line writes it. What is absent
-/// stays as it is.
+/// What `PUT /v1/quotas/DIRECTORY` and `PUT /v1/users/UID` ask, as the command line writes it. What is
+/// absent stays as it is.
 public struct QuotaChangeRequest: Hashable, Sendable, Codable {
     /// `2G`, a share of the mount's limit such as `25%`, or `none`.
     public var size: String?

@@ -31,7 +31,7 @@ public struct UserQuotaStatus: Hashable, Sendable, Codable {
 extension Endpoint {
     static let usersPath = "/v1/users"
 
-    /// What concerns the limit of one user: `/v1/users/USER`. `/v1/quotas` lists them.
+    /// What concerns the limit of one user: `/v1/users/UID`. `/v1/quotas` lists them.
     static func users(_ keeper: any QuotaKeeper) -> [Endpoint] {
         [
             Endpoint("GET", "\(usersPath)/", for: .anyone) { (request) throws(ControlRefusal) in
