@@ -146,7 +146,7 @@ struct UserQuotaTests {
         world.tree.checkInvariants()
     }
 
-    @Test("what is set aside for a user, and a second change at a time, are refused")
+    @Test("to set nothing, and to set bytes aside for a user, is refused")
     func refusals() throws {
         let world = try QuotaWorld(bytes: 16 << 20)
         var request = QuotaRequest()
