@@ -159,6 +159,8 @@ def fill(mount):
     mount.limit("<img src=x onerror=document.title='run'>", "--size", "1M")
     mount.limit("a name that is long because somebody wondered what becomes of it in a narrow window",
                 "--size", "4M")
+    subprocess.run([mount.program, "quota", "set", "--user", "12345", mount.path, "--size", "3M"],
+                   check=True, stdout=subprocess.DEVNULL)
     expect(mount.put("jobs/nightly/file", 9 << 20), "nothing fits")
     expect(mount.put("jobs/build-main/file", 14 << 20), "nothing fits")
     expect(not mount.put("jobs/nightly/more", 2 << 20), "everything fits")
@@ -168,7 +170,8 @@ def check_content(browser, mount):
     browser.call("Page.navigate", url=mount.address)
     browser.wait("document.body?.className === 'live'", "the page is live")
     text = browser.text()
-    for words in (mount.path, "of 64 MiB", "jobs/nightly", "of 10 MiB", "of 2000", "of 500 nodes"):
+    for words in (mount.path, "of 64 MiB", "jobs/nightly", "of 10 MiB", "of 2000", "of 500 nodes",
+                  "user 12345", "of 3 MiB"):
         expect(words in text, f"{words} is not on the page:\n{text}")
     counts = browser.value("document.getElementById('counts').innerText").split()
     expect(len(counts) == 2 and counts[0] == "directory" and int(counts[1]) > 0, f"counted: {counts}")

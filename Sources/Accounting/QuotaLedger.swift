@@ -10,13 +10,19 @@ import Telemetry
 /// a level has in use is the sum of all charges and reservations whose ledgers reach it.
 public final class QuotaLedger: Sendable {
     public let level: QuotaLevel
-    /// The mount's ledger, or an outer directory's, for a directory's; nil for the mount's own.
+    /// The mount's ledger, or an outer directory's, for a directory's; nil for the mount's own. For that of
+    /// what belongs to a user whichever of them it lies in.
     public let parent: QuotaLedger?
     /// Who is asked next for bytes: nobody where the level's were set aside.
     private let next: QuotaLedger?
     private let mount: MountUse
-    /// How many levels there are, this one among them.
+    /// How many levels there are, this one among them, but for a user's.
     public let depth: Int
+    /// The ledger without a user's level: which directory's quota, or the mount's, something is charged to,
+    /// whoever owns it.
+    public var base: QuotaLedger { level.user == nil ? self : parent ?? self }
+    /// What a ledger of a user takes, in bytes, together with its place in `UserLedgers`.
+    private static let userCost = 128
 
     /// What is counted of the mount as a whole, whatever the level.
     private final class MountUse: Sendable {
@@ -65,13 +71,22 @@ public final class QuotaLedger: Sendable {
         depth = 1
     }
 
-    /// A directory's ledger.
+    /// The ledger of a directory, or of what belongs to a user in one or beside all of them.
+    ///
+    /// What a user owns may lie in any number of directories with quotas, with a ledger for each, which
+    /// nobody may refuse: they count as slack.
     public init(_ level: QuotaLevel, below parent: QuotaLedger) {
         self.level = level
         self.parent = parent
         next = level.isSetAside ? nil : parent
         mount = parent.mount
-        depth = parent.depth + 1
+        precondition(parent.level.user == nil, "a user's level is the innermost")
+        depth = parent.depth + (level.user == nil ? 1 : 0)
+        if level.user != nil { mount.slack.change(by: QuotaLedger.userCost) }
+    }
+
+    deinit {
+        if level.user != nil { mount.slack.change(by: -QuotaLedger.userCost) }
     }
 
     // MARK: - What there is
@@ -204,8 +219,12 @@ public final class QuotaLedger: Sendable {
     @inline(never)
     private func refusal(by level: QuotaLevel, of bytes: Int) -> Errno {
         let isMounts = level === mount.level
-        note(isMounts ? .bytes : .directory, at: level, asked: bytes)
+        note(isMounts ? .bytes : QuotaLedger.kind(of: level), at: level, asked: bytes)
         return isMounts ? .noSpace : .diskQuotaExceeded
+    }
+
+    private static func kind(of level: QuotaLevel) -> RefusalKind {
+        level.user == nil ? .directory : .user
     }
 
     /// Counts a refusal of bytes, with the figures of this moment: less was free, whatever was freed since.
@@ -253,8 +272,8 @@ public final class QuotaLedger: Sendable {
         let isMounts = level === mount.level
         mount.refusals.add(
             RefusalNote(
-                isMounts ? .nodes : .directory, at: level.number, asked: 1, free: 0, limit: level.limitNodes,
-                countsNodes: true))
+                isMounts ? .nodes : QuotaLedger.kind(of: level), at: level.number, asked: 1, free: 0,
+                limit: level.limitNodes, countsNodes: true))
         return isMounts ? mount.nodeErrno : .diskQuotaExceeded
     }
 
@@ -286,6 +305,16 @@ public final class QuotaLedger: Sendable {
             }
             guard let parent = done.parent else { return }
             done = parent
+        }
+    }
+
+    /// Changes what a transfer has taken by what has changed of it meanwhile, which nobody may refuse.
+    func adjustTransfer(from source: QuotaLedger, by bytes: Int) {
+        var ledger: QuotaLedger? = self
+        while let current = ledger {
+            let level = current.level
+            if bytes != 0, paysAt(level), !source.paysAt(level) { level.change(by: bytes) }
+            ledger = current.parent
         }
     }
 

@@ -1,7 +1,7 @@
 public import Basics
 import Synchronization
 
-/// One limit, in bytes and in nodes, and what is in use of it: the mount's, or a directory's.
+/// One limit, in bytes and in nodes, and what is in use of it: the mount's, a directory's, or a user's.
 ///
 /// Files, directories, symlinks, devices, pipes and sockets count one node each. Invariant: use is at most
 /// the limit at every moment, but for a limit that was lowered to drain. All operations are atomics without a
@@ -27,21 +27,24 @@ public final class QuotaLevel: Sendable {
     public let wake: (@Sendable () -> Void)?
     /// Whether the bytes of the limit were set aside from the level above, which is then not asked for each.
     public let isSetAside: Bool
+    /// Whose limit it is, by the number of the user; nil for the mount's and a directory's.
+    public let user: UInt32?
     private let keepsPeak: Bool
     private let peak = Atomic<Int>(0)
     private let formerPeak = Atomic<Int>(0)
-    /// What a directory's level costs itself, and what was set aside for it, charged to the ledger above. It
-    /// is given back with the level at the latest. Rank 4.
+    /// What a directory's or a user's level costs itself, and what was set aside for it, charged to the
+    /// ledger above. It is given back with the level at the latest. Rank 4.
     private let held = Lock<Charge?>(nil, as: .quota)
 
     /// - Parameters:
     ///   - bytes: above 0; nil for no limit.
     ///   - nodes: nil for no limit.
+    ///   - user: whose limit it is; nil for the mount's and a directory's.
     ///   - keepsPeak: the mount's level does; no other, since each write would pay for it.
     ///   - wake: told when use passes a mark.
     public init(
-        bytes: Int?, nodes: Int? = nil, isSetAside: Bool = false, keepsPeak: Bool = false,
-        waking wake: (@Sendable () -> Void)? = nil
+        bytes: Int?, nodes: Int? = nil, isSetAside: Bool = false, of user: UInt32? = nil,
+        keepsPeak: Bool = false, waking wake: (@Sendable () -> Void)? = nil
     ) {
         self.wake = wake
         precondition(bytes ?? 1 > 0)
@@ -49,6 +52,7 @@ public final class QuotaLevel: Sendable {
         mostBytes = Atomic(bytes ?? .max)
         mostNodes = Atomic(nodes ?? .max)
         self.isSetAside = isSetAside
+        self.user = user
         self.keepsPeak = keepsPeak
     }
 
@@ -184,10 +188,10 @@ public final class QuotaLevel: Sendable {
     }
 }
 
-// MARK: - A directory's level
+// MARK: - The level of a directory or a user
 
 extension QuotaLevel {
-    /// What a quota costs beside what is in its directory, in bytes: the objects that stand for it.
+    /// What a quota costs beside what counts in it, in bytes: the objects that stand for it.
     public static let cost = 512
 
     /// Charges what the level costs, and what is set aside for it, to the ledger above.

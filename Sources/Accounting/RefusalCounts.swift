@@ -9,6 +9,8 @@ public struct RefusalCounts: Sendable {
     public let nodes = Counter()
     /// A directory's quota.
     public let directory = Counter()
+    /// A user's limit.
+    public let user = Counter()
     /// The memory guard.
     public let memoryGuard = Counter()
     /// The storage kind.
@@ -18,13 +20,12 @@ public struct RefusalCounts: Sendable {
 
     public init() {}
 
-    /// The count of one kind; nil for a kind that is counted by nobody yet.
-    func count(of kind: RefusalKind) -> Counter? {
+    func count(of kind: RefusalKind) -> Counter {
         switch kind {
         case .bytes: bytes
         case .nodes: nodes
         case .directory: directory
-        case .user: nil
+        case .user: user
         case .memoryGuard: memoryGuard
         case .storage: storage
         case .writeback: writeback
@@ -33,12 +34,12 @@ public struct RefusalCounts: Sendable {
 
     /// Counts a refusal, and notes it for whoever answers the request that this thread serves.
     public func add(_ note: RefusalNote) {
-        count(of: note.kind)?.add()
+        count(of: note.kind).add()
         note.leave()
     }
 
     /// Takes the last refusal that this thread has met out of the counts: nobody will see it.
     public func withdrawLast() {
-        if let note = RefusalNote.take() { count(of: note.kind)?.add(-1) }
+        if let note = RefusalNote.take() { count(of: note.kind).add(-1) }
     }
 }

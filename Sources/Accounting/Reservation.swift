@@ -99,10 +99,20 @@ public struct Charge: ~Copyable {
     }
 
     /// Moves to where `transfer` has made room. The charge must not have changed since.
-    public mutating func commit(_ transfer: consuming Transfer) {
+    ///
+    /// Returns the way back: until that ends, what counted at the levels of the source alone stays taken.
+    @discardableResult
+    public mutating func commit(_ transfer: consuming Transfer) -> Transfer {
         precondition(transfer.bytes == bytes && transfer.source === ledger, "a charge changed while it moved")
         ledger = transfer.target
-        transfer.commit()
+        return transfer.reversed()
+    }
+
+    /// The same where the bytes may have changed by themselves since (`takeOver`): they are there, whatever
+    /// the limits say.
+    public mutating func goBack(by wayBack: consuming Transfer) {
+        wayBack.adjust(to: bytes)
+        commit(wayBack)
     }
 
     /// Moves to `target` with `nodes` nodes; a `level` that it leaves is nil, or the one that `target` lacks.
@@ -134,7 +144,7 @@ public struct Charge: ~Copyable {
 public struct Transfer: ~Copyable {
     fileprivate let source: QuotaLedger
     fileprivate let target: QuotaLedger
-    fileprivate let bytes: Int
+    fileprivate private(set) var bytes: Int
     private let nodes: Int
     private var isCommitted = false
 
@@ -145,10 +155,16 @@ public struct Transfer: ~Copyable {
         self.nodes = nodes
     }
 
-    /// What counted at the levels of the source alone no longer does.
-    fileprivate consuming func commit() {
-        source.giveBackTransfer(from: target, bytes: bytes, nodes: nodes, above: nil)
+    /// What was taken at the levels of the target stays; what counted at those of the source alone is what
+    /// the other direction takes.
+    fileprivate consuming func reversed() -> Transfer {
         isCommitted = true
+        return Transfer(from: target, to: source, bytes: bytes, nodes: nodes)
+    }
+
+    fileprivate mutating func adjust(to bytes: Int) {
+        target.adjustTransfer(from: source, by: bytes - self.bytes)
+        self.bytes = bytes
     }
 
     deinit {

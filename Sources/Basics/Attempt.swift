@@ -2,8 +2,8 @@
 public struct Attempt: Hashable, Sendable {
     /// Named as the system calls are.
     public enum Operation: String, Sendable {
-        case create, mkdir, mknod, symlink, link, rename, open, write, truncate, fallocate, setxattr
-        case removexattr
+        case create, mkdir, mknod, symlink, link, rename, open, write, truncate, chown, fallocate
+        case setxattr, removexattr
         case tmpfile = "O_TMPFILE"
         case copy = "copy_file_range"
         /// The kernel's own write of a page that a program has dirtied through a mapping.

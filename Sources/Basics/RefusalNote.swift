@@ -8,6 +8,7 @@ public enum RefusalKind: UInt32, Sendable, CaseIterable {
     case nodes
     /// A directory's quota, of either.
     case directory
+    /// A user's limit, of either.
     case user
     case memoryGuard
     /// The storage kind, or the promotion limit.

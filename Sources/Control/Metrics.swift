@@ -33,12 +33,12 @@ public struct MetricsSnapshot: Sendable {
     public var bounds: [Int]
     public var readBytes: Int
     public var writtenBytes: Int
-    public var directories: LargestQuotas
+    public var quotas: LargestQuotas
 
     public init(
         status: Status, peaks: Peaks, crossings: [Crossing], operations: [Operation], bounds: [Int],
         readBytes: Int,
-        writtenBytes: Int, directories: LargestQuotas
+        writtenBytes: Int, quotas: LargestQuotas
     ) {
         self.status = status
         self.peaks = peaks
@@ -47,7 +47,7 @@ public struct MetricsSnapshot: Sendable {
         self.bounds = bounds
         self.readBytes = readBytes
         self.writtenBytes = writtenBytes
-        self.directories = directories
+        self.quotas = quotas
     }
 }
 
@@ -67,22 +67,33 @@ public struct Peaks: Hashable, Sendable, Codable {
     }
 }
 
-/// What `GET /v1/largest` answers: the directories with quotas that hold most, the largest first.
+/// What `GET /v1/largest` answers: the directories with quotas that hold most, and the users with limits who
+/// own most, the largest first.
 public struct LargestQuotas: Hashable, Sendable, Codable {
     public var quotas: [QuotaStatus]
     /// How many quotas there are, those included that are not listed.
     public var count: Int
+    public var users: [UserQuotaStatus]
+    /// The same of users.
+    public var userCount: Int
 
-    public init(quotas: [QuotaStatus], count: Int) {
+    public init(quotas: [QuotaStatus], count: Int, users: [UserQuotaStatus], userCount: Int) {
         self.quotas = quotas
         self.count = count
+        self.users = users
+        self.userCount = userCount
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case quotas, count, users
+        case userCount = "user_count"
     }
 }
 
 /// What tells the figures of a mount.
 public protocol MetricsKeeper: Sendable {
-    /// - Parameter directories: how many to name at most.
-    func snapshot(directories: Int) -> MetricsSnapshot
+    /// - Parameter count: how many directories, and how many users, to name at most.
+    func snapshot(naming count: Int) -> MetricsSnapshot
 
     func largestQuotas(upTo count: Int) -> LargestQuotas
 
@@ -93,22 +104,23 @@ public protocol MetricsKeeper: Sendable {
 extension Endpoint {
     static let metricsPath = "/metrics"
     static let peaksPath = "/v1/peaks"
-    /// However many quotas there are: each is some series.
-    static let directoryLimit = 200
+    static let largestPath = "/v1/largest"
+    /// However many quotas there are, of directories and of users: each is some series.
+    static let quotaLimit = 200
 
     /// The metrics, and what the page needs beside the status.
     public static func metrics(_ keeper: any MetricsKeeper) -> [Endpoint] {
         [
             Endpoint("GET", metricsPath, for: .anyone, reach: .network) { request in
                 let form = MetricsText.Form(accepted: request.accepts)
-                let snapshot = keeper.snapshot(directories: request.peer.mayKnowNames ? directoryLimit : 0)
+                let snapshot = keeper.snapshot(naming: request.peer.mayKnowNames ? quotaLimit : 0)
                 return Reply(form.mediaType, MetricsText.encoded(snapshot, as: form))
             },
-            Endpoint("GET", "/v1/largest", for: .anyone, reach: .page) { (request) throws(ControlRefusal) in
+            Endpoint("GET", largestPath, for: .anyone, reach: .page) { (request) throws(ControlRefusal) in
                 guard request.peer.mayKnowNames else {
                     throw ControlRefusal(.denied, "permission denied: only root and the mount's owner")
                 }
-                let count = try request.number("n", upTo: directoryLimit) ?? 20
+                let count = try request.number("n", upTo: quotaLimit) ?? 20
                 return .json(keeper.largestQuotas(upTo: count))
             },
             page,
@@ -126,6 +138,15 @@ extension Client {
     ) throws(ControlError) -> [UInt8] {
         let question = Wire.question(Endpoint.metricsPath, accepting: form.mediaType)
         return try Wire.body(of: try ask(question, of: mount, upTo: metricsLimitBytes))
+    }
+
+    /// The largest of the directories with quotas and of the users with limits, `count` of each at the most
+    /// and never more than 200.
+    public static func largestQuotas(
+        of mount: MountEntry, upTo count: Int
+    ) throws(ControlError) -> Result<LargestQuotas, ControlRefusal> {
+        let question = Wire.question("\(Endpoint.largestPath)?n=\(count)")
+        return try decoded(LargestQuotas.self, try ask(question, of: mount, upTo: metricsLimitBytes))
     }
 
     /// Has the recent peaks begin anew; a failure is the daemon's no.

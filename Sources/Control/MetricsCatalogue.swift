@@ -54,15 +54,26 @@ package struct MetricFamily: Sendable {
         _ name: String, _ help: String, _ value: @escaping @Sendable (QuotaStatus) -> Int?
     ) -> MetricFamily {
         MetricFamily("directory_\(name)", .gauge, ["directory"], help) { snapshot in
-            named(snapshot.directories).compactMap { quota in
+            named(snapshot.quotas).compactMap { quota in
                 value(quota).map { Sample(labels: [("directory", quota.directory)], value: "\($0)") }
+            }
+        }
+    }
+
+    /// One number of each user that is named.
+    private static func userGauge(
+        _ name: String, _ help: String, _ value: @escaping @Sendable (UserQuotaStatus) -> Int?
+    ) -> MetricFamily {
+        MetricFamily("user_\(name)", .gauge, ["user"], help) { snapshot in
+            snapshot.quotas.users.compactMap { quota in
+                value(quota).map { Sample(labels: [("user", "\(quota.user)")], value: "\($0)") }
             }
         }
     }
 
     // MARK: The catalogue
 
-    package static let all = ofTheMount + ofRequests + ofTheGuard + ofDirectories
+    package static let all = ofTheMount + ofRequests + ofTheGuard + ofDirectories + ofUsers
 
     private static let ofTheMount = [
         MetricFamily(
@@ -121,7 +132,7 @@ package struct MetricFamily: Sendable {
         },
         MetricFamily(
             "threshold_crossings", .counter, ["percent"],
-            "How often use has passed this share of a limit, the mount's or a directory's."
+            "How often use has passed this share of a limit, the mount's, a directory's or a user's."
         ) { snapshot in
             snapshot.crossings.map { Sample(labels: [("percent", "\($0.percent)")], value: "\($0.count)") }
         },
@@ -151,9 +162,9 @@ package struct MetricFamily: Sendable {
     ]
 
     private static let ofDirectories = [
-        gauge("directories", "Directories with a quota.") { $0.directories.count },
+        gauge("directories", "Directories with a quota.") { $0.quotas.count },
         gauge("directories_left_out", "Those that have no series: only the largest are named.") {
-            $0.directories.count - named($0.directories).count
+            $0.quotas.count - named($0.quotas).count
         },
         directoryGauge("limit_bytes", "The most that may be used within; missing for no limit.") {
             $0.maxBytes.value
@@ -163,6 +174,21 @@ package struct MetricFamily: Sendable {
             $0.maxNodes.value
         },
         directoryGauge("nodes", "Nodes within.") { $0.usedNodes },
+    ]
+
+    private static let ofUsers = [
+        gauge("users", "Users with a limit.") { $0.quotas.userCount },
+        gauge("users_left_out", "Those that have no series: only the largest are named.") {
+            $0.quotas.userCount - $0.quotas.users.count
+        },
+        userGauge("limit_bytes", "The most that a user's files may take; missing for no limit.") {
+            $0.maxBytes.value
+        },
+        userGauge("used_bytes", "What a user's files take.") { $0.usedBytes },
+        userGauge("limit_nodes", "The most nodes a user may own; missing for no limit.") {
+            $0.maxNodes.value
+        },
+        userGauge("nodes", "Nodes that a user owns.") { $0.usedNodes },
     ]
 
     /// The longest path that is a label.

@@ -157,21 +157,27 @@ extension Page {
           }));
         }
 
-        function showDirectories(list) {
-          rows("directories", "directories-note", list.quotas, "None: dmemfs quota set gives one.", quota => {
+        function showQuotas(table, quotas, count, empty, name) {
+          const note = `${table}-note`;
+          rows(table, note, quotas, empty, quota => {
             const limit = quota.max_bytes, nodes = quota.max_nodes;
             const most = limit === null ? ", no limit" : ` of ${size(limit)}`;
             const use = [size(quota.used_bytes), make("span", most, "faint")];
-            if (limit !== null) use.push(bar(quota.used_bytes, limit, quota.directory));
+            if (limit !== null) use.push(bar(quota.used_bytes, limit, name(quota)));
             const unit = nodes !== null ? ` of ${nodes} nodes` : quota.used_nodes === 1 ? " node" : " nodes";
-            return [cell("th", quota.directory), cell("td", ...use),
+            return [cell("th", name(quota)), cell("td", ...use),
               cell("td", `${quota.used_nodes}`, make("span", unit, "faint"))];
           });
-          const more = list.count - list.quotas.length;
-          if (list.quotas.length && more > 0) {
-            $("directories-note").hidden = false;
-            $("directories-note").textContent = `The largest ${list.quotas.length} of ${list.count}.`;
+          if (quotas.length && count > quotas.length) {
+            $(note).hidden = false;
+            $(note).textContent = `The largest ${quotas.length} of ${count}.`;
           }
+        }
+        function showLargest(list) {
+          showQuotas("directories", list.quotas, list.count, "None: dmemfs quota set gives one.",
+            quota => quota.directory);
+          $("users-card").hidden = list.user_count === 0;
+          showQuotas("users", list.users, list.user_count, "", quota => `user ${quota.user}`);
         }
 
         function showRefusals(list) {
@@ -184,7 +190,8 @@ extension Page {
             const who = item.user === null ? "unknown"
               : `user ${item.user}` + (item.command ? `, ${item.command}` : "") +
                 (item.pid === null ? "" : ` (${item.pid})`);
-            const why = [item.limit_directory === null ? item.kind : `quota of ${item.limit_directory}`];
+            const why = [item.limit_directory !== null ? `quota of ${item.limit_directory}`
+              : item.limit_user !== null ? `limit of user ${item.limit_user}` : item.kind];
             if (item.asked !== null) why.push(`asked ${figure(item, item.asked)}`);
             if (item.free !== null) why.push(`free ${figure(item, item.free)}`);
             return [cell("td", time, make("span", times, "faint")),
@@ -214,7 +221,7 @@ extension Page {
               ask("v1/largest?n=20"), asksRefusals ? ask("v1/refusals?last=20") : null]);
             if (paused) return;
             showStatus(status);
-            if (largest) showDirectories(largest);
+            if (largest) showLargest(largest);
             if (refusals) showRefusals(refusals); else asksRefusals = false;
             draw();
             heard = new Date().toLocaleTimeString();

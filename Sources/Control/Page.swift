@@ -70,6 +70,15 @@ enum Page {
         <tbody role="rowgroup"></tbody>
         </table>
         </section>
+        <section class="card wide" id="users-card" aria-labelledby="users-title" hidden>
+        <h2 id="users-title">Users with a limit</h2>
+        <p id="users-note"></p>
+        <table id="users" role="table" hidden>
+        <thead role="rowgroup"><tr role="row"><th role="columnheader" scope="col">User
+        <th role="columnheader" scope="col">Use<th role="columnheader" scope="col">Nodes</thead>
+        <tbody role="rowgroup"></tbody>
+        </table>
+        </section>
         <section class="card wide" id="refusals-card" aria-labelledby="refusals-title" hidden>
         <h2 id="refusals-title">Last refusals</h2>
         <p id="refusals-note"></p>

@@ -3,7 +3,7 @@ import Basics
 extension Endpoint {
     static let quotasPath = "/v1/quotas"
 
-    /// What concerns the quotas of directories: `/v1/quotas` and `/v1/quotas/DIRECTORY`.
+    /// What concerns quotas: `/v1/quotas`, `/v1/quotas/DIRECTORY` and `/v1/users/UID`.
     public static func quotas(_ keeper: any QuotaKeeper) -> [Endpoint] {
         [
             Endpoint("GET", quotasPath, for: .trusted, takesLong: true) { _ in .json(keeper.list()) },
@@ -19,7 +19,7 @@ extension Endpoint {
                 (request) throws(ControlRefusal) in
                 .json(try keeper.remove(from: try directory(request)))
             },
-        ]
+        ] + users(keeper)
     }
 
     private static func directory(_ request: ControlRequest) throws(ControlRefusal) -> MountPath {
@@ -31,15 +31,15 @@ extension Endpoint {
 }
 
 extension Client {
-    /// Counting what is in a directory takes about a second for a million nodes.
-    private static let patienceSeconds: Int32 = 600
+    /// Counting what is in a directory, or a user owns, takes about a second for a million nodes.
+    static let quotaPatienceSeconds: Int32 = 600
     /// Room for a hundred thousand quotas.
     private static let listLimitBytes = 64 << 20
 
     public static func quotas(of mount: MountEntry) throws(ControlError) -> Result<QuotaList, ControlRefusal>
     {
         let question = Wire.question(Endpoint.quotasPath)
-        let answer = try ask(question, of: mount, patience: patienceSeconds, upTo: listLimitBytes)
+        let answer = try ask(question, of: mount, patience: quotaPatienceSeconds, upTo: listLimitBytes)
         return try decoded(QuotaList.self, answer)
     }
 
@@ -54,14 +54,14 @@ extension Client {
         _ request: QuotaChangeRequest, of directory: MountPath, on mount: MountEntry
     ) throws(ControlError) -> Result<QuotaStatus, ControlRefusal> {
         let question = Wire.question(path(of: directory), putting: try JSON.encode(request))
-        return try decoded(QuotaStatus.self, try ask(question, of: mount, patience: patienceSeconds))
+        return try decoded(QuotaStatus.self, try ask(question, of: mount, patience: quotaPatienceSeconds))
     }
 
     public static func removeQuota(
         of directory: MountPath, on mount: MountEntry
     ) throws(ControlError) -> Result<QuotaStatus, ControlRefusal> {
         let question = Wire.question(path(of: directory), method: "DELETE")
-        return try decoded(QuotaStatus.self, try ask(question, of: mount, patience: patienceSeconds))
+        return try decoded(QuotaStatus.self, try ask(question, of: mount, patience: quotaPatienceSeconds))
     }
 
     private static func path(of directory: MountPath) -> String {

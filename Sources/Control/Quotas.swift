@@ -1,12 +1,13 @@
 import Basics
 
-/// What `PUT /v1/quotas/DIRECTORY` asks, as the command line writes it. What is absent stays as it is.
+/// What `PUT /v1/quotas/DIRECTORY` and `PUT /v1/users/UID` ask, as the command line writes it. What is
+/// absent stays as it is.
 public struct QuotaChangeRequest: Hashable, Sendable, Codable {
     /// `2G`, a share of the mount's limit such as `25%`, or `none`.
     public var size: String?
     /// `1000`, `64k`, or `none`.
     public var maxNodes: String?
-    /// Set the bytes aside from what is above.
+    /// Set the bytes aside from what is above: of directories alone.
     public var reserve: Bool?
     /// Also below what is in use: nothing grows then until use has fallen.
     public var drain: Bool?
@@ -59,12 +60,14 @@ public struct QuotaStatus: Hashable, Sendable, Codable {
     }
 }
 
-/// What `GET /v1/quotas` answers: all of them, by directory.
+/// What `GET /v1/quotas` answers: all of them, by directory, and the limits of users, by user.
 public struct QuotaList: Hashable, Sendable, Codable {
     public var quotas: [QuotaStatus]
+    public var users: [UserQuotaStatus]
 
-    public init(quotas: [QuotaStatus]) {
+    public init(quotas: [QuotaStatus], users: [UserQuotaStatus]) {
         self.quotas = quotas
+        self.users = users
     }
 }
 
@@ -134,7 +137,7 @@ public struct Peer: Hashable, Sendable {
     public var mayKnowNames: Bool { isTrusted || self == .unknown }
 }
 
-/// What answers `/v1/quotas`.
+/// What answers `/v1/quotas` and `/v1/users`.
 public protocol QuotaKeeper: Sendable {
     func list() -> QuotaList
 
@@ -146,4 +149,13 @@ public protocol QuotaKeeper: Sendable {
 
     /// Of trusted peers only. Returns what the directory had. May take a while.
     func remove(from directory: MountPath) throws(ControlRefusal) -> QuotaStatus
+
+    /// Of trusted peers and the user himself.
+    func quota(ofUser user: UInt32) throws(ControlRefusal) -> UserQuotaStatus
+
+    /// Of trusted peers only. May take a while.
+    func set(_ request: QuotaChangeRequest, ofUser user: UInt32) throws(ControlRefusal) -> UserQuotaStatus
+
+    /// Of trusted peers only. Returns what the user had. May take a while.
+    func remove(ofUser user: UInt32) throws(ControlRefusal) -> UserQuotaStatus
 }

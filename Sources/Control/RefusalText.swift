@@ -42,9 +42,18 @@ extension RefusalEntry {
         let loss = kind == "writeback" ? "dirtied the page through a mapping and it is lost; " : ""
         guard let free = free.value else { return "\(loss)\(asked)no memory was to be had" }
         guard let limit = limit.value else { return "\(loss)\(asked)the memory guard left \(figure(free))" }
-        let directory = limitDirectory.value.map { "the quota of \(mountpoint)/\($0)" }
-        let owner = directory ?? (kind == "directory" ? "the quota of a directory that is gone" : "the mount")
         let left = unit == "nodes" ? "\(free)" : figure(free)
-        return "\(loss)\(asked)\(owner) had \(left) of \(figure(limit)) free"
+        return "\(loss)\(asked)\(whose(below: mountpoint)) had \(left) of \(figure(limit)) free"
+    }
+
+    /// What has the limit.
+    private func whose(below mountpoint: String) -> String {
+        if let directory = limitDirectory.value { return "the quota of \(mountpoint)/\(directory)" }
+        if let user = limitUser.value { return "the limit of user \(user)" }
+        switch kind {
+        case "directory": return "the quota of a directory that is gone"
+        case "user": return "the limit of a user that is gone"
+        default: return "the mount"
+        }
     }
 }

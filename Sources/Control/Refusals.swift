@@ -30,11 +30,13 @@ public struct RefusalEntry: Hashable, Sendable, Codable {
     public var limit: OptionalCount
     /// The directory whose quota it was, below the mount's root; null for every other kind.
     public var limitDirectory: OptionalText
+    /// The user whose limit it was; null for every other kind.
+    public var limitUser: OptionalCount
 
     public init(
         number: Int, time: Double, lastTime: Double, count: Int, kind: String, errno: String,
         operation: String, path: String?, inode: Int, user: Int?, pid: Int?, command: String?, unit: String,
-        asked: Int?, free: Int?, limit: Int?, limitDirectory: String?
+        asked: Int?, free: Int?, limit: Int?, limitDirectory: String?, limitUser: Int?
     ) {
         self.number = number
         self.time = time
@@ -53,6 +55,7 @@ public struct RefusalEntry: Hashable, Sendable, Codable {
         self.free = OptionalCount(free)
         self.limit = OptionalCount(limit)
         self.limitDirectory = OptionalText(limitDirectory)
+        self.limitUser = OptionalCount(limitUser)
     }
 
     enum CodingKeys: String, CodingKey {
@@ -60,6 +63,7 @@ public struct RefusalEntry: Hashable, Sendable, Codable {
         case lastTime = "last_time"
         case count, kind, errno, operation, path, inode, user, pid, command, unit, asked, free, limit
         case limitDirectory = "limit_directory"
+        case limitUser = "limit_user"
     }
 }
 

@@ -123,7 +123,7 @@ struct Draft {
         metricsAddress = address
         guard !address.isLoopback else { return }
         warnings.append(
-            "\(setting.spelling): whoever reaches \(address) reads the names of directories with quotas")
+            "\(setting.spelling): whoever reaches \(address) reads which directories and users have quotas")
     }
 
     /// Notices a page that nobody could look at.

@@ -3,34 +3,33 @@ import Basics
 import Control
 import Tree
 
-/// Answers `/v1/quotas` for one mount: finds the directory in the tree, and never touches the mount itself.
+/// Answers `/v1/quotas` and `/v1/users` for one mount: finds the directory in the tree, and never touches the
+/// mount itself.
 struct QuotaControl: QuotaKeeper {
     let mountpoint: String
     let tree: Tree
 
     func list() -> QuotaList {
-        QuotaList(quotas: tree.quotas().map { QuotaStatus(MountPath(names: $0.path), $0.state) })
+        QuotaList(
+            quotas: tree.quotas().map { QuotaStatus(MountPath(names: $0.path), $0.state) },
+            users: tree.userQuotas().map { UserQuotaStatus($0.user, $0.state) })
     }
 
     func quota(of directory: MountPath, for peer: Peer) throws(ControlRefusal) -> QuotaStatus {
         let node = try find(directory, for: peer)
         guard let state = tree.quota(of: node) else {
-            throw ControlRefusal(.refused, reason(.none, directory))
+            throw ControlRefusal(.refused, reason(.none, of: directory))
         }
         return QuotaStatus(directory, state)
     }
 
     func set(_ request: QuotaChangeRequest, on directory: MountPath) throws(ControlRefusal) -> QuotaStatus {
-        var change = QuotaRequest()
-        if let size = request.size { change.bytes = try bytes(size) }
-        if let maxNodes = request.maxNodes { change.nodes = try nodes(maxNodes) }
-        change.setsAside = request.reserve ?? false
-        change.drains = request.drain ?? false
+        let change = try change(of: request)
         let node = try find(directory)
         do throws(QuotaRefusal) {
             return QuotaStatus(directory, try tree.setQuota(of: node, to: change))
         } catch {
-            throw ControlRefusal(.refused, "no change: \(reason(error, directory, change))")
+            throw ControlRefusal(.refused, "no change: \(reason(error, of: directory, change))")
         }
     }
 
@@ -42,8 +41,17 @@ struct QuotaControl: QuotaKeeper {
             guard let state else { throw .none }
             return QuotaStatus(directory, state)
         } catch {
-            throw ControlRefusal(.refused, reason(error, directory))
+            throw ControlRefusal(.refused, reason(error, of: directory))
         }
+    }
+
+    func change(of request: QuotaChangeRequest) throws(ControlRefusal) -> QuotaRequest {
+        var change = QuotaRequest()
+        if let size = request.size { change.bytes = try bytes(size) }
+        if let maxNodes = request.maxNodes { change.nodes = try nodes(maxNodes) }
+        change.setsAside = request.reserve ?? false
+        change.drains = request.drain ?? false
+        return change
     }
 
     private func find(_ directory: MountPath, for peer: Peer? = nil) throws(ControlRefusal) -> NodeID {
@@ -85,9 +93,13 @@ struct QuotaControl: QuotaKeeper {
     }
 
     private func reason(
-        _ refusal: QuotaRefusal, _ directory: MountPath, _ request: QuotaRequest = QuotaRequest()
+        _ refusal: QuotaRefusal, of directory: MountPath, _ request: QuotaRequest = QuotaRequest()
     ) -> String {
-        let place = self.place(directory)
+        reason(refusal, of: place(directory), request)
+    }
+
+    /// - Parameter place: whose quota it is, as a sentence begins with it.
+    func reason(_ refusal: QuotaRefusal, of place: String, _ request: QuotaRequest) -> String {
         var wanted = ""
         if case .to(let bytes) = request.bytes { wanted = " \(Self.figure(bytes))" }
         switch refusal {
@@ -119,7 +131,7 @@ struct QuotaControl: QuotaKeeper {
         }
     }
 
-    private static func figure(_ bytes: Int) -> String {
+    static func figure(_ bytes: Int) -> String {
         "\(ByteCount(bytes)) (\(bytes) bytes)"
     }
 }

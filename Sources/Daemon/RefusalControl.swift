@@ -42,6 +42,7 @@ extension RefusalRecord {
             command: isUnknown ? nil : culprit?.command, unit: note?.countsNodes == true ? "nodes" : "bytes",
             asked: note?.asked, free: note?.free, limit: note?.limit,
             limitDirectory: note.map { $0.level == 0 || $0.level == tree.levelNumber } ?? true
-                ? nil : Self.text(limit))
+                ? nil : Self.text(limit),
+            limitUser: limitUser.map { Int($0) })
     }
 }

@@ -47,7 +47,10 @@ struct RefusalLine {
             let nodes = usage.maxNodes.map { ", \(usage.nodes) of \($0) nodes" } ?? ""
             let used = "\(ByteCount(usage.usedBytes)) of \(ByteCount(usage.limitBytes)) used\(nodes)"
             return "\(mountpoint) is full: \(used)"
-        case .directory, .user:
+        case .user:
+            let user = entry.limitUser.value.map { "user \($0)" } ?? "a user"
+            return "\(user) has reached the limit of \(entry.figure(entry.limit.value)) on \(mountpoint)"
+        case .directory:
             let directory = entry.limitDirectory.value.map { "\(mountpoint)/\($0)" } ?? "a directory"
             return "\(directory) has reached its quota of \(entry.figure(entry.limit.value))"
         case .memoryGuard:
@@ -62,9 +65,10 @@ struct RefusalLine {
         }
     }
 
-    /// Who holds most where it is full.
+    /// Who holds most where it is full; of a user's files the largest.
     private static func holder(_ first: RefusalRecord, _ mountpoint: String, _ tree: Tree) -> String {
-        let level = first.kind == .directory ? first.refusal.note?.level : nil
+        let hasLevel = first.kind == .directory || first.kind == .user
+        let level = hasLevel ? first.refusal.note?.level : nil
         let largest = tree.largestHolder(in: level, steps: RefusalWatch.searchSteps)
         let share = largest.isComplete ? "" : ", as far as was looked"
         let nodes = "\(largest.ownerNodes) \(largest.ownerNodes == 1 ? "node" : "nodes")"

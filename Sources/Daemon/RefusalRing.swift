@@ -24,6 +24,8 @@ struct RefusalRecord: Sendable {
     var path = Place.unknown
     /// The directory whose quota refused.
     var limit = Place.unknown
+    /// The user whose limit refused.
+    var limitUser: UInt32?
     /// nil where nobody knows: of a write of the kernel's own, or where /proc was not read.
     var culprit: ProcessStatus?
 

@@ -145,15 +145,21 @@ final class RefusalWatch: Sendable {
             return numbers.compactMap { state.ring[$0] }
         }
         guard !records.isEmpty else { return }
-        let limits = tree.directories(limitedBy: Set(records.compactMap { $0.refusal.note?.level }))
-        let nodes = Set(records.map { $0.refusal.attempt.node }).union(limits.values)
+        let holders = tree.holders(ofLevels: Set(records.compactMap { $0.refusal.note?.level }))
+        var nodes = Set(records.map { $0.refusal.attempt.node })
+        for case .directory(let directory) in holders.values { nodes.insert(directory) }
         let paths = tree.paths(of: nodes, steps: Self.searchSteps)
         state.withLock { state in
             for record in records {
                 state.ring.change(record.number) { record in
                     let attempt = record.refusal.attempt
-                    let directory = record.refusal.note.flatMap { limits[$0.level] }
-                    record.limit = directory.flatMap { paths[$0] }.map { .at($0) } ?? .nowhere
+                    record.limit = .nowhere
+                    switch record.refusal.note.flatMap({ holders[$0.level] }) {
+                    case .directory(let directory):
+                        if let path = paths[directory] { record.limit = .at(path) }
+                    case .user(let user): record.limitUser = user
+                    case .mount, nil: break
+                    }
                     let path = paths[attempt.node]
                     record.path = path.map { .at($0 + (attempt.name.map { [$0] } ?? [])) } ?? .nowhere
                 }

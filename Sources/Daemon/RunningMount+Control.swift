@@ -146,7 +146,8 @@ extension RunningMount {
             \(path): \(ByteCount(status.usedBytes)) of \(ByteCount(status.limitBytes)) used, \
             peak \(ByteCount(status.peakBytes)), \(nodes), resident \(ByteCount(status.residentBytes)); \
             refused for bytes \(refusals.bytes), nodes \(refusals.nodes), guard \(refusals.memoryGuard), \
-            directory \(refusals.directory), storage \(refusals.storage), writeback \(refusals.writeback)
+            directory \(refusals.directory), user \(refusals.user), storage \(refusals.storage), \
+            writeback \(refusals.writeback)
             """,
             [
                 "used": "\(status.usedBytes)", "limit": "\(status.limitBytes)", "peak": "\(status.peakBytes)",

@@ -4,7 +4,7 @@ import Tree
 
 /// The figures of a mount for those who watch over machines.
 extension RunningMount: MetricsKeeper {
-    func snapshot(directories: Int) -> MetricsSnapshot {
+    func snapshot(naming count: Int) -> MetricsSnapshot {
         let transferred = session.transferredBytes
         let operations = session.figures().map {
             MetricsSnapshot.Operation(name: $0.name, requests: $0.requests, nanoseconds: $0.nanoseconds)
@@ -16,13 +16,15 @@ extension RunningMount: MetricsKeeper {
             status: status, peaks: peaks, crossings: crossings, operations: operations,
             bounds: RequestFigures.bounds,
             readBytes: transferred.read, writtenBytes: transferred.written,
-            directories: largestQuotas(upTo: directories))
+            quotas: largestQuotas(upTo: count))
     }
 
     func largestQuotas(upTo count: Int) -> LargestQuotas {
         let found = tree.largestQuotas(upTo: count)
-        let quotas = found.quotas.map { QuotaStatus(MountPath(names: $0.path), $0.state) }
-        return LargestQuotas(quotas: quotas, count: found.count)
+        let users = tree.largestUserQuotas(upTo: count)
+        return LargestQuotas(
+            quotas: found.quotas.map { QuotaStatus(MountPath(names: $0.path), $0.state) }, count: found.count,
+            users: users.quotas.map { UserQuotaStatus($0.user, $0.state) }, userCount: users.count)
     }
 
     func resetPeaks() -> Peaks {

@@ -76,7 +76,8 @@ final class ThresholdHook: Sendable {
     private func environment(for crossing: ThresholdCrossing) -> [String] {
         [
             "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            "DMEMFS_MOUNTPOINT=\(mountpoint)", "DMEMFS_DIRECTORY=\(crossing.directory ?? "")",
+            "DMEMFS_MOUNTPOINT=\(mountpoint)", "DMEMFS_DIRECTORY=\(crossing.directory)",
+            "DMEMFS_USER=\(crossing.user)",
             "DMEMFS_KIND=\(crossing.countsNodes ? "nodes" : "bytes")", "DMEMFS_LIMIT=\(crossing.limit)",
             "DMEMFS_USED=\(crossing.used)", "DMEMFS_THRESHOLD=\(crossing.percent)",
         ]

@@ -8,7 +8,7 @@ import Synchronization
 import Tree
 
 /// Tells the log, and a program of the user's, when the use of a limit passes a threshold upwards: of the
-/// mount's bytes and nodes, and of each directory's.
+/// mount's bytes and nodes, and of each directory's and each user's.
 ///
 /// The levels wake its thread when there is something to see, so that a request pays one comparison and an
 /// idle daemon uses no CPU. It looks once a second at the most; of what was passed and left in between the
@@ -74,15 +74,15 @@ final class ThresholdWatch: Sendable {
     /// Looks at all levels, and says when to be woken again.
     private func look(_ tree: Tree, _ growsByItself: Bool, _ ladders: inout [UInt64: Ladders]) {
         var known: [UInt64: Ladders] = [:]
-        var found: [(directory: NodeID, crossing: (String?) -> ThresholdCrossing)] = []
-        for (directory, level) in tree.levels() {
+        var found: [(holder: LimitHolder, crossing: (ThresholdCrossing.Place) -> ThresholdCrossing)] = []
+        for (holder, level) in tree.levels() {
             var own = ladders[level.number] ?? Ladders()
             // Use goes on while we look: then we look again.
             for _ in 0..<100 {
                 var (bytes, nodes) = level.takeUse()
-                if growsByItself, directory == .root { bytes.used = tree.usage.usedBytes }
-                found += passed(&own.bytes, bytes, nodes: false).map { (directory, $0) }
-                found += passed(&own.nodes, nodes, nodes: true).map { (directory, $0) }
+                if growsByItself, holder == .mount { bytes.used = tree.usage.usedBytes }
+                found += passed(&own.bytes, bytes, nodes: false).map { (holder, $0) }
+                found += passed(&own.nodes, nodes, nodes: true).map { (holder, $0) }
                 let ranges = (
                     own.bytes.range(of: bytes.limit, policy.percents),
                     own.nodes.range(of: nodes.limit, policy.percents)
@@ -93,17 +93,23 @@ final class ThresholdWatch: Sendable {
         }
         ladders = known
         guard !found.isEmpty else { return }
-        let paths = tree.paths(of: Set(found.map(\.directory)), steps: 0)
-        for (directory, crossing) in found {
-            let names = directory == .root ? nil : paths[directory].map { MountPath(names: $0).text } ?? "?"
-            tell(crossing(names))
+        var directories: Set<NodeID> = []
+        for case (.directory(let directory), _) in found { directories.insert(directory) }
+        let paths = tree.paths(of: directories, steps: 0)
+        for (holder, crossing) in found {
+            switch holder {
+            case .mount: tell(crossing(.mount))
+            case .directory(let directory):
+                tell(crossing(.directory(paths[directory].map { MountPath(names: $0).text } ?? "?")))
+            case .user(let user): tell(crossing(.user(user)))
+            }
         }
     }
 
     /// The highest threshold that was passed, if any; all of them are counted.
     private func passed(
         _ ladder: inout ThresholdLadder, _ use: LevelUse, nodes: Bool
-    ) -> [(String?) -> ThresholdCrossing] {
+    ) -> [(ThresholdCrossing.Place) -> ThresholdCrossing] {
         let news = ladder.climb(to: use.used, reached: use.reached, of: use.limit, policy.percents)
         guard let highest = news.last, let limit = use.limit else { return [] }
         counts.withLock { counts in
@@ -113,9 +119,9 @@ final class ThresholdWatch: Sendable {
         }
         let used = max(use.used, use.reached)
         return [
-            { directory in
+            { place in
                 ThresholdCrossing(
-                    percent: highest, countsNodes: nodes, directory: directory, limit: limit, used: used)
+                    percent: highest, countsNodes: nodes, place: place, limit: limit, used: used)
             }
         ]
     }
@@ -125,8 +131,8 @@ final class ThresholdWatch: Sendable {
             .warning, .threshold, crossing.message(on: path),
             [
                 "threshold": "\(crossing.percent)", "kind": "\(crossing.countsNodes ? "nodes" : "bytes")",
-                "directory": "\(crossing.directory ?? "")", "limit": "\(crossing.limit)",
-                "used": "\(crossing.used)",
+                "directory": "\(crossing.directory)", "user": "\(crossing.user)",
+                "limit": "\(crossing.limit)", "used": "\(crossing.used)",
             ])
         hook?.run(for: crossing)
     }

@@ -70,16 +70,37 @@ struct ThresholdLadder {
 
 /// A limit's use has passed a threshold.
 struct ThresholdCrossing: Sendable {
+    /// Whose limit it is.
+    enum Place: Sendable {
+        case mount
+        /// By its path below the mount's root.
+        case directory(String)
+        case user(UInt32)
+    }
+
     let percent: Int
     let countsNodes: Bool
-    /// Whose limit it is, below the mount's root; nil for the mount's own.
-    let directory: String?
+    let place: Place
     let limit: Int
     let used: Int
 
+    /// Empty where it is no directory's.
+    var directory: String {
+        if case .directory(let path) = place { path } else { "" }
+    }
+
+    /// Empty where it is no user's.
+    var user: String {
+        if case .user(let user) = place { "\(user)" } else { "" }
+    }
+
     func message(on mountpoint: String) -> String {
-        let place = directory.map { "\(mountpoint)/\($0)" } ?? mountpoint
-        let whose = directory == nil ? "its" : "its quota of"
+        let (place, whose) =
+            switch place {
+            case .mount: (mountpoint, "its")
+            case .directory(let path): ("\(mountpoint)/\(path)", "its quota of")
+            case .user(let user): ("user \(user) on \(mountpoint)", "the limit of")
+            }
         let most = countsNodes ? (limit == 1 ? "1 node" : "\(limit) nodes") : "\(ByteCount(limit))"
         let now = countsNodes ? "\(used)" : "\(ByteCount(used))"
         return Printable.text("\(place) has come to \(percent) % of \(whose) \(most): \(now) in use")

@@ -23,7 +23,8 @@ public enum Accounts {
         return unsafe String(cString: entry.pointee.pw_name)
     }
 
-    static func user(_ name: String) -> UInt32? {
+    /// The number of a user; nil where the system knows none of that name.
+    public static func user(_ name: String) -> UInt32? {
         guard let entry = unsafe getpwnam(name) else { return nil }
         return unsafe entry.pointee.pw_uid
     }

@@ -31,7 +31,9 @@ func shim_on_setattr(
             let attributes = try operations.setAttributes(changes, of: NodeID(rawValue: node))
             reply.are(attributes)
         } catch {
-            reply.fail(error, Attempt(.truncate, NodeID(rawValue: node)))
+            // Only a size and an owner can be refused, and no program asks for both at once.
+            let isOwner = fields & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_SIZE) == FUSE_SET_ATTR_UID
+            reply.fail(error, Attempt(isOwner ? .chown : .truncate, NodeID(rawValue: node)))
         }
     }
 }

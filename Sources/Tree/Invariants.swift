@@ -11,7 +11,8 @@ extension Tree {
     ///   has in use.
     /// - `used <= limit`, and data and metadata make it up. The same holds for each quota, with what inner
     ///   quotas hold.
-    /// - A node is charged as its directory is; one with a quota to a ledger of its own below that.
+    /// - A node is charged as its directory is; one with a quota to a ledger of its own below that. Whose
+    ///   owner has a limit is charged to that too, through the one ledger for both.
     /// - Link counts are what the directories hold; each name stands for a node that is there.
     /// - The levels count the nodes; what has no name and no lookup is gone.
     public func checkInvariants() {
@@ -34,7 +35,11 @@ extension Tree {
                 let cost = try state.auditedCost(in: memory)
                 precondition(
                     cost == state.charge.bytes, "a node is charged \(state.charge.bytes), but costs \(cost)")
-                levels.add(cost, nodes: 1, to: state.charge.ledger)
+                let own = state.charge.ledger
+                levels.add(cost, nodes: 1, to: own)
+                precondition(
+                    users.ledger(for: state.owner, below: own.base) === own,
+                    "a node is not charged as its owner's are")
                 data += state.dataBytes(in: memory)
                 if state.links == 0 { orphans += cost }
             }
@@ -53,6 +58,10 @@ extension Tree {
         }
         for level in allocation.quotas.levels.values {
             precondition(level.holding != nil, "a quota does not pay for itself")
+        }
+        for level in users.levels.values {
+            precondition(level.holding?.ledger === ledger, "a user's limit does not pay for itself")
+            levels.add(0, nodes: 0, to: QuotaLedger(level, below: ledger))
         }
         levels.check()
         precondition(
@@ -94,9 +103,9 @@ extension Tree {
     private func checkLedger(
         of node: NodeID, in directory: NodeID, _ allocation: borrowing InodeTable.Allocation
     ) throws(Errno) {
-        precondition(allocation.quotas.change == nil, "a change of quotas is under way")
+        precondition(!allocation.quotas.isChanging, "a change of quotas is under way")
         let outer = try ledger(of: directory, allocation)
-        let own = try ledger(of: node, allocation)
+        let own = try table.withState(node) { (state) throws(Errno) in state.charge.ledger.base }
         guard let level = allocation.quotas.levels[node] else {
             return precondition(own === outer, "a node is not charged as its directory is")
         }

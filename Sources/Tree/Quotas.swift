@@ -6,11 +6,14 @@ struct Quotas: ~Copyable {
     /// The levels by their directory. What is in the directory, and the directory itself, is charged to a
     /// ledger of that level.
     var levels: [NodeID: QuotaLevel] = [:]
-    /// At most one at a time.
+    /// At most one at a time, of a directory's or of a user's.
     var change: QuotaChange?
+    /// Whether a user's limit is being set or taken away.
+    var isChangingUser = false
+    var isChanging: Bool { change != nil || isChangingUser }
 
-    /// The ledger of what is made now where `ledger` is that of the directory: without a level that is on its
-    /// way out.
+    /// The ledger of what is made now where `ledger` is that of the directory, both without a user's level:
+    /// without a level that is on its way out.
     func current(_ ledger: QuotaLedger) -> QuotaLedger {
         guard let change, change.kind == .removal else { return ledger }
         return change.successor(of: ledger)
@@ -88,6 +91,7 @@ final class QuotaChange {
     }
 
     /// The ledger that takes the place of `ledger` when the level is gone; itself where it does not reach it.
+    /// Both are without a user's level.
     ///
     /// A file without a name may still have a ledger of before an outer quota came. Bytes that were set aside
     /// cannot follow it out of that: it keeps its ledger, and them, until it ends.

@@ -4,11 +4,11 @@ import Storage
 
 /// What happens where a name moves, or is made, across the border of a directory with a quota.
 extension Tree {
-    /// The ledger of what is in a directory.
+    /// The ledger of what is in a directory, without the level of a user.
     func ledger(
         of directory: NodeID, _ allocation: borrowing InodeTable.Allocation
     ) throws(Errno) -> QuotaLedger {
-        let ledger = try table.withState(directory) { (state) throws(Errno) in state.charge.ledger }
+        let ledger = try table.withState(directory) { (state) throws(Errno) in state.charge.ledger.base }
         return allocation.quotas.current(ledger)
     }
 
@@ -49,7 +49,8 @@ extension Tree {
     }
 
     /// Runs `body`, which gives the node its name in another directory, with the node charged to that
-    /// directory's ledger from then on, nil for where it is; or throws and changes nothing.
+    /// directory's ledger, and its owner's level, from then on, nil for where it is; or throws and changes
+    /// nothing.
     ///
     /// The node's lock is held while `body` takes that of the directory: so the charge cannot grow between.
     /// - Throws: `.diskQuotaExceeded` where there is no room for the node.
@@ -58,10 +59,11 @@ extension Tree {
     ) throws(Errno) {
         guard let ledger else { return try body() }
         try change(node, as: .recharged) { (state) throws(Errno) in
-            if state.charge.ledger === ledger { return try body() }
+            let target = users.ledger(for: state.owner, below: ledger)
+            if state.charge.ledger === target { return try body() }
             state.observe(in: memory)
             if let faults = ledger.faults, faults.strikes(.reservation) { throw .diskQuotaExceeded }
-            let transfer = try state.charge.transfer(to: ledger, nodes: 1)
+            let transfer = try state.charge.transfer(to: target, nodes: 1)
             try body()
             state.charge.commit(transfer)
         }
@@ -74,7 +76,7 @@ extension Tree {
     func checkMayLink(
         _ node: NodeID, to ledger: QuotaLedger, _ allocation: borrowing InodeTable.Allocation
     ) throws(Errno) {
-        let own = try table.withState(node) { (state) throws(Errno) in state.charge.ledger }
+        let own = try table.withState(node) { (state) throws(Errno) in state.charge.ledger.base }
         if allocation.quotas.current(own) === ledger { return }
         guard let change = allocation.quotas.change, change.kind == .insertion, !change.isVerifying,
             ledger.reaches(change.level),

@@ -84,12 +84,14 @@ extension Tree {
         return try change(node) { (state) throws(Errno) in state.attributes(number: number, in: memory) }
     }
 
-    /// Changes attributes, all or none: only the size can be refused, and it comes first.
+    /// Changes attributes, all or none: only another owner and the size can be refused, and come first.
+    ///
+    /// Throws as `write`, and `.diskQuotaExceeded` where the new owner's limit has no room for the node.
     public func setAttributes(_ changes: AttributeChanges, of node: NodeID) throws(Errno) -> Attributes {
         let now = configuration.clock.now()
         try change(node) { (state) throws(Errno) in
             state.observe(in: memory)
-            if let size = changes.size { try resize(&state, to: size, now) }
+            try changeLimited(changes, of: &state, now)
             if let mode = changes.mode {
                 state.mode = state.mode & ~0o7777 | mode & 0o7777
                 if configuration.usesACL { state.bringACLInLine(in: memory) }
@@ -110,6 +112,22 @@ extension Tree {
             }
         }
         return try attributes(of: node)
+    }
+
+    /// The owner whose limit it counts in, and the size.
+    private func changeLimited(
+        _ changes: AttributeChanges, of state: inout Inode.State, _ now: Timestamp
+    ) throws(Errno) {
+        var wayBack = try changes.owner.flatMap { (owner) throws(Errno) in
+            try recharge(&state, to: owner)
+        }
+        guard let size = changes.size else { return }
+        do throws(Errno) {
+            try resize(&state, to: size, now)
+        } catch {
+            if let wayBack = wayBack.take() { state.charge.goBack(by: wayBack) }
+            throw error
+        }
     }
 
     /// Both times change even where the size stays: O_TRUNC of an empty file must be seen, and the kernel

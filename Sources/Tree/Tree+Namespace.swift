@@ -76,6 +76,7 @@ extension Tree {
     /// What a directory hands down to what is made in it.
     struct Place {
         var directory: NodeID
+        /// Without the level of a user.
         var ledger: QuotaLedger
         /// The group that new nodes take: that of a setgid directory.
         var group: UInt32?
@@ -90,7 +91,7 @@ extension Tree {
             guard state.kind == .directory else { throw .notDirectory }
             guard state.links > 0 || orRemoved else { throw .noSuchFileOrDirectory }
             let group = state.mode & 0o2000 != 0 ? state.group : nil
-            return Place(directory: parent, ledger: state.charge.ledger, group: group)
+            return Place(directory: parent, ledger: state.charge.ledger.base, group: group)
         }
         place.ledger = allocation.quotas.current(place.ledger)
         return place
@@ -118,18 +119,20 @@ extension Tree {
         }
     }
 
-    /// Makes an inode with the links of its first name, paid for from the ledger of the place.
+    /// Makes an inode with the links of its first name, paid for from the ledger of the place, and of whoever
+    /// makes it.
     func makeInode(
         _ new: NewNode, in place: Place, _ target: RawSpan, _ allocation: inout InodeTable.Allocation
     ) throws(Errno) -> NodeID {
-        let nodes = try place.ledger.reserveNode()
+        let ledger = users.ledger(for: new.caller.user, below: place.ledger)
+        let nodes = try ledger.reserveNode()
         let inheritance = try inheritance(of: new, in: place.directory)
         let kind = FileKind(mode: new.mode) ?? .regular
         let contents = FileContents(in: memory, opened: kind == .regular && new.isOpened)
         let targetCost = kind == .symlink ? StoredBytes.cost(target.byteCount) : 0
         let cost = InodeTable.slotCost + targetCost + contents.emptyCost(in: memory)
-        let reservation = try place.ledger.reserve(cost)
-        var charge = Charge(to: place.ledger)
+        let reservation = try ledger.reserve(cost)
+        var charge = Charge(to: ledger)
         var body = Inode.Body.plain
         switch kind {
         case .regular: body = .file(contents)

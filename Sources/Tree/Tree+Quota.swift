@@ -2,7 +2,7 @@ import Accounting
 public import Basics
 import Storage
 
-/// What a directory's quota is to be.
+/// What a directory's quota, or a user's limit, is to be.
 public struct QuotaRequest: Hashable, Sendable {
     public enum Limit: Hashable, Sendable {
         case asItIs
@@ -13,15 +13,23 @@ public struct QuotaRequest: Hashable, Sendable {
     /// In bytes, above 0.
     public var bytes = Limit.asItIs
     public var nodes = Limit.asItIs
-    /// Set the bytes aside from what is above, so that the directory is sure of them. For a new quota.
+    /// Set the bytes aside from what is above, so that the directory is sure of them. For a new quota of a
+    /// directory.
     public var setsAside = false
     /// Also below what is in use: nothing grows then until use has fallen.
     public var drains = false
 
     public init() {}
+
+    /// Whether it is enough to begin with.
+    var isLimit: Bool {
+        if case .to = nodes { return true }
+        if case .to = bytes { return true }
+        return false
+    }
 }
 
-/// A directory's quota and what is in use of it.
+/// A directory's quota, or a user's limit, and what is in use of it.
 public struct QuotaState: Hashable, Sendable {
     /// In bytes; nil where there is no limit of them.
     public var maxBytes: Int?
@@ -51,7 +59,7 @@ public enum QuotaRefusal: Error, Hashable, Sendable {
     /// The directory is the root: the mount's own limit bounds it.
     case isRoot
     case notDirectory
-    /// The directory has no quota.
+    /// The directory has no quota, the user no limit.
     case none
     /// The directory is not there, or went meanwhile.
     case gone
@@ -86,7 +94,7 @@ extension Tree {
         guard configuration.hasQuotas else { throw .engine }
         guard ledger.wall == nil || !request.setsAside else { throw .setAsideEngine }
         let change = try namespace.withLock { (allocation) throws(QuotaRefusal) -> QuotaChange? in
-            guard allocation.quotas.change == nil else { throw .busy }
+            guard !allocation.quotas.isChanging else { throw .busy }
             if let level = allocation.quotas.levels[directory] {
                 try Tree.apply(request, to: level)
                 return nil
@@ -111,7 +119,7 @@ extension Tree {
     /// Takes a directory's quota away: what it has in use counts for what is above alone.
     public func removeQuota(of directory: NodeID) throws(QuotaRefusal) {
         let level = try namespace.withLock { (allocation) throws(QuotaRefusal) in
-            guard allocation.quotas.change == nil else { throw .busy }
+            guard !allocation.quotas.isChanging else { throw .busy }
             guard let level = allocation.quotas.levels[directory] else { throw .none }
             try beginRemoval(of: level, directory, undoing: nil, &allocation)
             return level
@@ -122,7 +130,7 @@ extension Tree {
     // MARK: - Limits
 
     /// Sets both limits or none.
-    private static func apply(_ request: QuotaRequest, to level: QuotaLevel) throws(QuotaRefusal) {
+    static func apply(_ request: QuotaRequest, to level: QuotaLevel) throws(QuotaRefusal) {
         if request.setsAside, !level.isSetAside { throw .notSetAside }
         let maxNodes = level.maxNodes
         switch request.nodes {
@@ -173,7 +181,7 @@ extension Tree {
         _ request: QuotaRequest, on directory: NodeID, _ allocation: inout InodeTable.Allocation
     ) throws(QuotaRefusal) -> QuotaChange {
         guard directory != .root else { throw .isRoot }
-        if case .to = request.nodes {} else if case .to = request.bytes {} else { throw .nothingAsked }
+        guard request.isLimit else { throw .nothingAsked }
         let outside = try outerLedger(of: directory)
         guard outside.depth < Tree.depthLimit else { throw .tooDeep(limit: Tree.depthLimit) }
         var bytesAside: Int?
@@ -192,7 +200,8 @@ extension Tree {
         let change = QuotaChange(.insertion, of: level, on: directory, below: outside)
         do throws(Errno) {
             try table.withState(directory) { (state) throws(Errno) in
-                try state.charge.move(nodes: 1, to: change.inside, leaving: nil)
+                let inside = users.ledger(for: state.owner, below: change.inside)
+                try state.charge.move(nodes: 1, to: inside, leaving: nil)
             }
             try append(directory, to: change, allocation)
         } catch {
@@ -208,7 +217,7 @@ extension Tree {
         do throws(Errno) {
             ledger = try table.withState(directory) { (state) throws(Errno) -> QuotaLedger? in
                 guard state.links > 0 else { throw .staleNFSFileHandle }
-                return state.kind == .directory ? state.charge.ledger : nil
+                return state.kind == .directory ? state.charge.ledger.base : nil
             }
         } catch {
             throw .gone
@@ -218,7 +227,7 @@ extension Tree {
     }
 
     /// What a refusal in the course of a change means. Nobody but its caller is to see it.
-    private func refusal(for error: Errno, of level: QuotaLevel) -> QuotaRefusal {
+    func refusal(for error: Errno, of level: QuotaLevel) -> QuotaRefusal {
         switch error {
         case .noSpace, .diskQuotaExceeded:
             withdrawRefusal()

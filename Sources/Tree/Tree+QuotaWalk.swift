@@ -30,7 +30,7 @@ extension Tree {
     // MARK: - Insertion
 
     /// Counts a node in the level of an insertion, unless it is already: it lies in a directory with
-    /// `ledger`. A directory then waits to be read.
+    /// `ledger`, which is without a user's level. A directory then waits to be read.
     func count(
         _ node: NodeID, isDirectory: Bool, in ledger: QuotaLedger, for change: QuotaChange,
         _ allocation: borrowing InodeTable.Allocation
@@ -38,12 +38,13 @@ extension Tree {
         let inner = isDirectory ? allocation.quotas.levels[node] : nil
         guard ledger.depth + (inner == nil ? 0 : 1) <= Tree.depthLimit else { throw .tooManyLinks }
         let isNew = try self.change(node) { (state) throws(Errno) in
-            let old = state.charge.ledger
+            let old = state.charge.ledger.base
             guard !old.reaches(change.level) else { return false }
             state.observe(in: memory)
             if let faults = old.faults, faults.strikes(.reservation) { throw .diskQuotaExceeded }
             let target = inner.map { change.ledger(for: $0, below: ledger, insteadOf: old) } ?? ledger
-            try state.charge.move(nodes: 1, to: target, leaving: nil)
+            try state.charge.move(
+                nodes: 1, to: users.ledger(for: state.owner, below: target), leaving: nil)
             if !isDirectory, state.links > 1 { change.sawLinks = true }
             return true
         }
@@ -191,10 +192,11 @@ extension Tree {
     private func take(_ change: QuotaChange, from node: NodeID) throws(Errno) {
         let level = change.level
         try table.withState(node) { (state) throws(Errno) in
-            let ledger = state.charge.ledger
+            let ledger = state.charge.ledger.base
             let successor = change.successor(of: ledger)
             guard successor !== ledger else { return }
-            try state.charge.move(nodes: 1, to: successor, leaving: level)
+            try state.charge.move(
+                nodes: 1, to: users.ledger(for: state.owner, below: successor), leaving: level)
             // What inner levels hold is charged to the ledger above each.
             var inner = ledger
             while inner.level !== level, let parent = inner.parent {

@@ -2,7 +2,14 @@ public import Accounting
 public import Basics
 import Storage
 
-/// What holds most of a tree, or of a directory with a quota.
+/// Whose limit a level is.
+public enum LimitHolder: Hashable, Sendable {
+    case mount
+    case directory(NodeID)
+    case user(UInt32)
+}
+
+/// What holds most of a tree, of a directory with a quota, or of what a user owns.
 public struct LargestHolder: Hashable, Sendable {
     /// Who owns most, and how much that is, in bytes.
     public var owner: UInt32 = 0
@@ -43,29 +50,27 @@ extension Tree {
         return found
     }
 
-    /// The directories whose quotas these levels are, where they still are.
-    public func directories(limitedBy levels: Set<UInt64>) -> [UInt64: NodeID] {
-        if levels.isEmpty { return [:] }
-        let all = namespace.withLock { allocation in allocation.quotas.levels }
-        let found = all.filter { levels.contains($0.value.number) }
-        return Dictionary(found.map { ($0.value.number, $0.key) }) { first, _ in first }
+    /// Whose limits these levels are, by their numbers; without those that are gone.
+    public func holders(ofLevels numbers: Set<UInt64>) -> [UInt64: LimitHolder] {
+        if numbers.isEmpty { return [:] }
+        let found = levels().filter { numbers.contains($0.level.number) }
+        return Dictionary(found.map { ($0.level.number, $0.holder) }) { first, _ in first }
     }
 
-    /// All levels: the mount's, whose directory is the root, and those of the quotas.
-    public func levels() -> [(directory: NodeID, level: QuotaLevel)] {
+    /// All levels.
+    public func levels() -> [(holder: LimitHolder, level: QuotaLevel)] {
         let quotas = namespace.withLock { allocation in allocation.quotas.levels }
-        return [(.root, ledger.level)] + quotas.map { ($0.key, $0.value) }
+        return [(.mount, ledger.level)] + quotas.map { (.directory($0.key), $0.value) }
+            + users.levels.map { (.user($0.key), $0.value) }
     }
 
     /// What the mount's own level is called.
     public var levelNumber: UInt64 { ledger.level.number }
 
-    /// Finds who owns most, and the largest file, in the directory whose quota is the level `number`; nil:
-    /// in the whole tree.
+    /// Finds who owns most, and the largest file, of what counts in the level `number`; nil: in the whole
+    /// tree.
     public func largestHolder(in number: UInt64?, steps: Int) -> LargestHolder {
-        let level = number.flatMap { number in
-            namespace.withLock { allocation in allocation.quotas.levels.values.first { $0.number == number } }
-        }
+        let level = number.flatMap { number in levels().first { $0.level.number == number }?.level }
         var largest = LargestHolder()
         var owners: [UInt32: (bytes: Int, nodes: Int)] = [:]
         largest.isComplete = forEachNode(steps: steps) { node, state in

@@ -11,9 +11,9 @@ extension Tree {
     ///
     /// In a directory with a quota the figures are those of the innermost level that has a limit of bytes:
     /// its limit, its use. Nodes are those of the innermost quota. What can be written, and how many nodes
-    /// can be made, is the least that all levels leave.
+    /// can be made, is the least that all levels leave. Limits of users change nothing here, as on tmpfs.
     public func statistics(of node: NodeID) throws(Errno) -> FilesystemStatistics {
-        let ledger = try table.withState(node) { (state) throws(Errno) in state.charge.ledger }
+        let ledger = try table.withState(node) { (state) throws(Errno) in state.charge.ledger.base }
         let mount = self.ledger.level
         ledger.wall?.widen()
         let usage = usage

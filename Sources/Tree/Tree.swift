@@ -59,6 +59,7 @@ public final class Tree: Sendable {
     let ledger: QuotaLedger
     let refusals: RefusalCounts
     let table: InodeTable
+    let users = UserLedgers()
     /// Rank 1.
     let namespace: Lock<InodeTable.Allocation>
     /// What nodes without a name keep, in bytes.
@@ -163,6 +164,7 @@ public final class Tree: Sendable {
         usage.refusals.bytes = refusals.bytes.value
         usage.refusals.nodes = refusals.nodes.value
         usage.refusals.directory = refusals.directory.value
+        usage.refusals.user = refusals.user.value
         usage.refusals.guardRefusals = refusals.memoryGuard.value
         usage.refusals.storage = refusals.storage.value
         usage.refusals.writeback = refusals.writeback.value

@@ -4,15 +4,15 @@ import Basics
 import Synchronization
 import Tree
 
-/// How long it takes to set and to remove a quota on a directory with much in it, and how long others wait
-/// meanwhile.
+/// How long it takes to set and to remove a quota on a directory with much in it, and a limit of the user who
+/// owns it all, and how long others wait meanwhile.
 ///
 /// Not measured: a mount. A wait is of the clock on the wall, so that other programs' work counts.
 struct QuotaSetting: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "quota-set",
         abstract:
-            "Set and remove a quota on a tree of many nodes, and the longest wait of a lookup meanwhile.")
+            "Set and remove quotas on a tree of many nodes, and the longest wait of a lookup meanwhile.")
 
     @Option(help: "How many files, a thousand a directory.")
     var files = 1_000_000
@@ -63,6 +63,13 @@ struct QuotaSetting: ParsableCommand {
             _ = try tree.setQuota(of: top, to: request)
         }
         try report("remove", tree, top) { () throws(QuotaRefusal) in try tree.removeQuota(of: top) }
+        let user = Self.caller.user
+        try report("set for the user", tree, top) { () throws(QuotaRefusal) in
+            _ = try tree.setQuota(ofUser: user, to: request)
+        }
+        try report("remove for the user", tree, top) { () throws(QuotaRefusal) in
+            _ = try tree.removeQuota(ofUser: user)
+        }
     }
 
     private func report(

@@ -5,20 +5,21 @@ import Daemon
 
 struct QuotaCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "quota", abstract: "Limit what directories of a mount may hold, while they are in use.",
-        discussion: "Only root and the mount's owner may change quotas.",
+        commandName: "quota",
+        abstract: "Limit what directories of a mount may hold and users may own, while they are in use.",
+        discussion: "Only root and the mount's owner may change quotas; a user may get his own.",
         subcommands: [Set.self, Get.self, List.self, Remove.self])
 
     struct Set: ParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "set", abstract: "Give a directory a limit, or change the one that it has.",
+            commandName: "set", abstract: "Give a directory or a user a limit, or change it.",
             discussion: """
-                What is in the directory counts at once. A limit below that is refused, with the figures. \
-                Within, df shows the limit; what would exceed it fails with EDQUOT.
+                What is in the directory, or is the user's, counts at once. A limit below that is refused, \
+                with the figures. Within a directory df shows the limit; what would exceed one fails with \
+                EDQUOT.
                 """)
 
-        @Argument(help: "A directory of a mount, by a path without links inside of it.")
-        var directory: String
+        @OptionGroup var subject: QuotaSubject
 
         @Option(help: "The limit: 512M, 2G, a share of the mount's such as 25%, or none. (default: as it is)")
         var size: String?
@@ -37,8 +38,14 @@ struct QuotaCommand: ParsableCommand {
 
         func run() throws {
             try check()
-            let (mount, path) = try QuotaCommand.find(directory)
             let request = QuotaChangeRequest(size: size, maxNodes: maxNodes, reserve: reserve, drain: drain)
+            if let user = try subject.number {
+                guard !reserve else { throw Failure(.usage, "--reserve is for directories, not for --user") }
+                let mount = try Lookup.mount(subject.place)
+                let status = try QuotaCommand.succeeded(Client.setQuota(request, ofUser: user, on: mount))
+                return try QuotaCommand.show([status], of: mount, json)
+            }
+            let (mount, path) = try QuotaCommand.find(subject.place)
             let status = try QuotaCommand.succeeded(Client.setQuota(request, of: path, on: mount))
             try QuotaCommand.show([status], of: mount, json)
         }
@@ -63,16 +70,20 @@ struct QuotaCommand: ParsableCommand {
 
     struct Get: ParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "get", abstract: "Show a directory's quota and what is in use of it.")
+            commandName: "get", abstract: "Show the quota of a directory or a user, and what is used of it.")
 
-        @Argument(help: "A directory with a quota.")
-        var directory: String
+        @OptionGroup var subject: QuotaSubject
 
         @Flag(help: "Print JSON, whose keys are a promise.")
         var json = false
 
         func run() throws {
-            let (mount, path) = try QuotaCommand.find(directory)
+            if let user = try subject.number {
+                let mount = try Lookup.mount(subject.place)
+                let status = try QuotaCommand.succeeded(Client.quota(ofUser: user, on: mount))
+                return try QuotaCommand.show([status], of: mount, json)
+            }
+            let (mount, path) = try QuotaCommand.find(subject.place)
             try QuotaCommand.show(
                 [try QuotaCommand.succeeded(Client.quota(of: path, on: mount))], of: mount, json)
         }
@@ -80,31 +91,43 @@ struct QuotaCommand: ParsableCommand {
 
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "list", abstract: "Show all quotas of a mount.")
+            commandName: "list", abstract: "Show all quotas of a mount: of directories, then of users.")
 
         @Argument(help: "Where it is mounted. (default: the only mount there is)")
         var mountpoint: String?
+
+        @Option(help: "Show the limit of this user alone, by name or number.")
+        var user: String?
 
         @Flag(help: "Print JSON, whose keys are a promise.")
         var json = false
 
         func run() throws {
             let mount = try Lookup.mount(orOnly: mountpoint)
-            let list = try QuotaCommand.succeeded(Client.quotas(of: mount))
+            var list = try QuotaCommand.succeeded(Client.quotas(of: mount))
+            if let user = try QuotaSubject.number(of: user) {
+                list.quotas = []
+                list.users = list.users.filter { $0.user == Int(user) }
+            }
             if json { return printOut(try JSON.encode(list)) }
             try QuotaCommand.show(list.quotas, of: mount, false)
+            try QuotaCommand.show(list.users, of: mount, false)
         }
     }
 
     struct Remove: ParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "rm", abstract: "Take a directory's quota away; what is in it stays.")
+            commandName: "rm", abstract: "Take the quota of a directory or a user away; the files stay.")
 
-        @Argument(help: "A directory with a quota.")
-        var directory: String
+        @OptionGroup var subject: QuotaSubject
 
         func run() throws {
-            let (mount, path) = try QuotaCommand.find(directory)
+            if let user = try subject.number {
+                let mount = try Lookup.mount(subject.place)
+                _ = try QuotaCommand.succeeded(Client.removeQuota(ofUser: user, on: mount))
+                return
+            }
+            let (mount, path) = try QuotaCommand.find(subject.place)
             _ = try QuotaCommand.succeeded(Client.removeQuota(of: path, on: mount))
         }
     }
@@ -142,12 +165,33 @@ struct QuotaCommand: ParsableCommand {
                 printOut(try JSON.encode(quota))
                 continue
             }
-            let limit = quota.maxBytes.value.map { "\(ByteCount($0))" } ?? "no limit"
-            let nodes = quota.maxNodes.value.map { "\(quota.usedNodes) of \($0)" } ?? "\(quota.usedNodes)"
             let aside = quota.reserved ? ", set aside" : ""
-            printOut(
-                "\(mount.mountpoint)/\(quota.directory): "
-                    + "\(ByteCount(quota.usedBytes)) of \(limit)\(aside), nodes \(nodes)")
+            let use = use(
+                quota.usedBytes, of: quota.maxBytes, aside, nodes: quota.usedNodes, of: quota.maxNodes)
+            printOut("\(mount.mountpoint)/\(quota.directory): \(use)")
         }
+    }
+
+    private static func show(
+        _ quotas: [UserQuotaStatus], of mount: MountEntry, _ json: Bool
+    ) throws(ControlError) {
+        for quota in quotas {
+            if json {
+                printOut(try JSON.encode(quota))
+                continue
+            }
+            let name = Accounts.name(ofUser: UInt32(truncatingIfNeeded: quota.user)).map { " (\($0))" } ?? ""
+            let use = use(
+                quota.usedBytes, of: quota.maxBytes, "", nodes: quota.usedNodes, of: quota.maxNodes)
+            printOut("\(mount.mountpoint), user \(quota.user)\(name): \(use)")
+        }
+    }
+
+    private static func use(
+        _ bytes: Int, of maxBytes: OptionalCount, _ aside: String, nodes: Int, of maxNodes: OptionalCount
+    ) -> String {
+        let limit = maxBytes.value.map { "\(ByteCount($0))" } ?? "no limit"
+        let count = maxNodes.value.map { "\(nodes) of \($0)" } ?? "\(nodes)"
+        return "\(ByteCount(bytes)) of \(limit)\(aside), nodes \(count)"
     }
 }

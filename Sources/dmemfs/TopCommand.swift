@@ -59,6 +59,8 @@ struct TopSurvey {
     private let count: Int
     private var tally: TopTally
     private var status: Status?
+    /// Of users, in bytes.
+    private var limits: [Int: Int] = [:]
     private var holders: [UInt64: [UnlinkedHolders.Holder]] = [:]
 
     /// Begins; does not wait for the daemon.
@@ -83,6 +85,10 @@ struct TopSurvey {
         case .ended:
             tally.rollUp()
             status = try Client.status(of: mount)
+            if case .success(let largest) = try Client.largestQuotas(of: mount, upTo: count) {
+                let limited = largest.users.map { ($0.user, $0.maxBytes.value) }
+                limits = Dictionary(limited) { first, _ in first }.compactMapValues { $0 }
+            }
             holders = UnlinkedHolders.of(Set(tally.unlinked.prefix(count).map(\.inode)), on: mount)
             return false
         }
@@ -90,6 +96,9 @@ struct TopSurvey {
 
     /// nil before the end.
     func report(by order: TopReport.Order) -> TopReport? {
-        status.map { TopReport(of: tally, $0, holders: holders, by: order, count: count, now: now) }
+        status.map {
+            TopReport(
+                of: tally, $0, limits: limits, holders: holders, by: order, count: count, now: now)
+        }
     }
 }

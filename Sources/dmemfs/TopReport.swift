@@ -18,11 +18,14 @@ struct TopReport: Encodable {
         var ageSeconds: Int?
         var bytes: Int
         var nodes: Int
+        /// Of users; left out where one has none. It counts what has no name as well.
+        var limitBytes: Int?
 
         enum CodingKeys: String, CodingKey {
             case path, uid, user
             case ageSeconds = "age_seconds"
             case bytes, nodes
+            case limitBytes = "limit_bytes"
         }
     }
 
@@ -76,11 +79,12 @@ struct TopReport: Encodable {
 
     /// - Parameters:
     ///   - tally: rolled up.
+    ///   - limits: of the users who have one, in bytes.
     ///   - count: how many entries at the most; ages are always all.
     ///   - now: seconds since 1970.
     init(
-        of tally: TopTally, _ status: Status, holders: [UInt64: [UnlinkedHolders.Holder]], by order: Order,
-        count: Int, now: Int64
+        of tally: TopTally, _ status: Status, limits: [Int: Int],
+        holders: [UInt64: [UnlinkedHolders.Holder]], by order: Order, count: Int, now: Int64
     ) {
         mountpoint = status.mountpoint
         by = order
@@ -93,7 +97,7 @@ struct TopReport: Encodable {
         unlinkedBytes = tally.unlinked.reduce(0) { $0 + $1.bytes }
         unlinkedNodes = tally.unlinked.count
         otherBytes = status.usedBytes - namedBytes - unlinkedBytes
-        entries = Self.entries(of: tally, by: order, count, now)
+        entries = Self.entries(of: tally, by: order, limits, count, now)
         unlinked = tally.unlinked.prefix(count).map { node in
             Unlinked(
                 inode: node.inode, bytes: node.bytes, uid: Int(node.user),
@@ -105,7 +109,7 @@ struct TopReport: Encodable {
     private static func age(_ modified: Int64, _ now: Int64) -> Int { Int(clamping: max(0, now - modified)) }
 
     private static func entries(
-        of tally: TopTally, by order: Order, _ count: Int, _ now: Int64
+        of tally: TopTally, by order: Order, _ limits: [Int: Int], _ count: Int, _ now: Int64
     ) -> [Entry] {
         switch order {
         case .dir:
@@ -124,7 +128,8 @@ struct TopReport: Encodable {
             }
             return users.prefix(count).map { user, sum in
                 Entry(
-                    uid: Int(user), user: Accounts.name(ofUser: user), bytes: sum.bytes, nodes: sum.nodes)
+                    uid: Int(user), user: Accounts.name(ofUser: user), bytes: sum.bytes, nodes: sum.nodes,
+                    limitBytes: limits[Int(user)])
             }
         case .age:
             return zip([0] + TopTally.ages, tally.byAge).map { least, sum in

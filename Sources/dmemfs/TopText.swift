@@ -48,7 +48,8 @@ struct TopText {
         let rest =
             switch report.by {
             case .dir: [nodes, path(entry, behind: 31)]
-            case .user: [nodes, Self.printable(user)]
+            case .user:
+                [nodes, Self.printable(user) + (entry.limitBytes.map { ", limit \(size($0))" } ?? "")]
             case .file:
                 [
                     right(Self.age(entry.ageSeconds ?? 0), 9), left(Self.printable(user), 10),

@@ -7,7 +7,7 @@ import Support
 import Testing
 
 /// What the text of metrics says, as its readers take it apart.
-private struct MetricsReading {
+struct MetricsReading {
     /// By the name behind `# TYPE`.
     private(set) var kinds: [String: String] = [:]
     private(set) var helps: [String: String] = [:]
@@ -55,6 +55,11 @@ struct CatalogueTests {
             directory: "b", maxBytes: nil, maxNodes: nil, usedBytes: 2, usedNodes: 1, reserved: false),
     ]
 
+    private static let users = [
+        UserQuotaStatus(user: 1000, maxBytes: 10, maxNodes: 4, usedBytes: 3, usedNodes: 1),
+        UserQuotaStatus(user: 1001, maxBytes: nil, maxNodes: nil, usedBytes: 2, usedNodes: 1),
+    ]
+
     private func snapshot(_ quotas: [QuotaStatus] = quotas, maxNodes: Int? = 7) -> MetricsSnapshot {
         var status = ServerTests.status
         status.maxNodes = OptionalCount(maxNodes)
@@ -65,7 +70,7 @@ struct CatalogueTests {
             status: status, peaks: Peaks(recentPeakBytes: 41, recentPeakNodes: 3),
             crossings: [MetricsSnapshot.Crossing(percent: 80, count: 2)], operations: [operation],
             bounds: [1024, 2_000_000_000], readBytes: 5, writtenBytes: 6,
-            directories: LargestQuotas(quotas: quotas, count: 9))
+            quotas: LargestQuotas(quotas: quotas, count: 9, users: Self.users, userCount: 3))
     }
 
     private func text(_ snapshot: MetricsSnapshot, _ form: MetricsText.Form = .prometheus) -> String {

@@ -154,7 +154,7 @@ struct ThresholdTests {
         #expect(
             rest == [
                 "DMEMFS_DIRECTORY=a job", "DMEMFS_KIND=bytes", "DMEMFS_LIMIT=2097152",
-                "DMEMFS_MOUNTPOINT=\(mount.mountpoint)", "DMEMFS_THRESHOLD=90",
+                "DMEMFS_MOUNTPOINT=\(mount.mountpoint)", "DMEMFS_THRESHOLD=90", "DMEMFS_USER=",
                 "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             ], "\(heard)")
         let told = try Files.text(of: "\(folder)/rest")

@@ -102,6 +102,26 @@ struct FaultTests {
     ]
 
     private static let quotas: [Operation] = [
+        Operation(name: "create by a user with a limit") { (world) throws(Errno) in
+            _ = try named("another") { (name) throws(Errno) in
+                try world.tree.create(
+                    name, in: world.node("bounded"), mode: 0o644, exclusive: true, by: FaultWorld.limited)
+            }
+        },
+        Operation(name: "chown to a user with a limit") { (world) throws(Errno) in
+            var changes = AttributeChanges()
+            changes.owner = FaultWorld.limited.user
+            _ = try world.tree.setAttributes(changes, of: world.node("small"))
+        },
+        Operation(name: "set a user's limit") { (world) throws(Errno) in
+            var request = QuotaRequest()
+            request.nodes = .to(1000)
+            do throws(QuotaRefusal) {
+                _ = try world.tree.setQuota(ofUser: world.caller.user, to: request)
+            } catch {
+                throw .diskQuotaExceeded
+            }
+        },
         Operation(name: "link of a file without a name into a quota") { (world) throws(Errno) in
             _ = try named("named") { (name) throws(Errno) in
                 try world.tree.link(world.node("nameless"), as: name, in: world.node("bounded"))

@@ -10,6 +10,8 @@ final class FaultWorld {
     let tree: Tree
     let faults = FaultPlan()
     let caller = Caller(user: 0, group: 0, process: 1)
+    /// One who has a limit, where there are quotas.
+    static let limited = Caller(user: 1009, group: 0, process: 1)
     private(set) var nodes: [String: NodeID] = [:]
 
     /// Everything of one node that a caller can see.
@@ -81,6 +83,7 @@ final class FaultWorld {
         var request = QuotaRequest()
         request.bytes = .to(32 << 20)
         _ = try tree.setQuota(of: folder, to: request)
+        _ = try tree.setQuota(ofUser: Self.limited.user, to: request)
         let inside = try make("inside") { (name) throws(Errno) in
             try tree.create(name, in: folder, mode: 0o644, exclusive: true, by: caller)
         }
@@ -180,6 +183,7 @@ final class FaultWorld {
             usage.usedBytes, usage.chargedBytes, usage.dataBytes, usage.metadataBytes, usage.nodes,
             usage.openUnlinkedBytes, usage.reservedBytes,
         ] + tree.quotas().flatMap { [$0.state.usedBytes, $0.state.usedNodes, $0.path.count] }
+            + tree.userQuotas().flatMap { [$0.state.usedBytes, $0.state.usedNodes, Int($0.user)] }
     }
 }
 

@@ -90,7 +90,11 @@ struct QuotaModelTests {
         try model.run(steps: steps, checkEvery: max(50, steps / 2000))
         // A run in which nothing crosses, or nothing is refused, shows nothing.
         let counts = model.counts.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
-        for key in ["rename across", "rename across: 18", "link: 18", "set", "rm", "write"] {
+        let keys = [
+            "rename across", "rename across: 18", "link: 18", "set", "rm", "write", "limit", "rm of a limit",
+            "chown", "chown: 122", "chown and truncate",
+        ]
+        for key in keys {
             #expect(model.counts[key] != nil, "no \(key) in \(counts)")
         }
     }

@@ -3,10 +3,12 @@ import Basics
 import Support
 import Tree
 
-/// Random operations across quotas on a bare tree, beside a plain picture of who lies where.
+/// Random operations of several users across quotas on a bare tree, beside a plain picture of who lies where
+/// and who owns it.
 ///
-/// The picture says which operation must be refused with EXDEV; what is refused for want of room must leave
-/// every figure as it was. The tree's own invariants say whether each level counts exactly what is below it.
+/// The picture says which operation must be refused with EXDEV, and how many nodes a user has; what is
+/// refused for want of room must leave every figure as it was. The tree's own invariants say whether each
+/// level counts exactly what is below it.
 final class QuotaModel {
     struct Difference: Error, CustomStringConvertible {
         var description: String
@@ -21,10 +23,12 @@ final class QuotaModel {
         var homes: [Thing]
         var children: [String: Thing] = [:]
         var hasQuota = false
+        var owner: UInt32
 
-        init(_ node: NodeID, isDirectory: Bool, in home: Thing?) {
+        init(_ node: NodeID, isDirectory: Bool, of owner: UInt32, in home: Thing?) {
             self.node = node
             self.isDirectory = isDirectory
+            self.owner = owner
             homes = home.map { [$0] } ?? []
         }
 
@@ -46,14 +50,14 @@ final class QuotaModel {
     }
 
     let world: QuotaWorld
-    let root = Thing(.root, isDirectory: true, in: nil)
+    let root = Thing(.root, isDirectory: true, of: 0, in: nil)
     var random: Generator
-    private var directories: [Thing]
-    private var orphans: [Thing] = []
+    private(set) var directories: [Thing]
+    private(set) var orphans: [Thing] = []
     private let start: Usage
     /// On a private tmpfs, where nothing can be set aside.
     private let isBacked: Bool
-    private(set) var counts: [String: Int] = [:]
+    var counts: [String: Int] = [:]
 
     init(seed: UInt64, bytes: Int, nodes: Int, isBacked: Bool) throws {
         self.isBacked = isBacked
@@ -66,28 +70,39 @@ final class QuotaModel {
     func run(steps: Int, checkEvery interval: Int) throws {
         for step in 1...steps {
             try self.step()
-            if step % interval == 0 { world.tree.checkInvariants() }
+            if step % interval == 0 { try check() }
         }
-        world.tree.checkInvariants()
+        try check()
         try removeEverything()
+        for quota in world.tree.userQuotas() {
+            let state = try world.tree.removeQuota(ofUser: quota.user)
+            guard state.usedNodes == (quota.user == 0 ? 1 : 0) else {
+                throw Difference(description: "all is removed, and user \(quota.user) has \(state)")
+            }
+        }
         let end = world.tree.usage
         guard end.usedBytes == start.usedBytes, end.nodes == start.nodes, world.tree.quotas().isEmpty else {
             throw Difference(description: "all is removed, and the usage went from \(start) to \(end)")
         }
     }
 
+    private func check() throws {
+        world.tree.checkInvariants()
+        try checkUsers()
+    }
+
     // MARK: - Picking
 
-    private func some(_ things: [Thing]) -> Thing? {
+    func some(_ things: [Thing]) -> Thing? {
         things.isEmpty ? nil : things[random.below(things.count)]
     }
 
-    private func directory() -> Thing { some(directories) ?? root }
+    func directory() -> Thing { some(directories) ?? root }
 
     private func name() -> String { "n\(random.below(6))" }
 
     /// A name that is there, and what it stands for; the orders of dictionaries are kept out of it.
-    private func entry(where isWanted: (Thing) -> Bool) -> (home: Thing, name: String, thing: Thing)? {
+    func entry(where isWanted: (Thing) -> Bool) -> (home: Thing, name: String, thing: Thing)? {
         for _ in 0..<8 {
             let home = directory()
             let names = home.children.keys.sorted()
@@ -111,24 +126,29 @@ final class QuotaModel {
         case ..<86: try link()
         case ..<90: try temporary()
         case ..<93: try forget()
-        case ..<98: try setQuota()
-        default: try removeQuota()
+        case ..<96: try setQuota()
+        case ..<97: try removeQuota()
+        default: try changeUser()
         }
     }
 
     /// Every figure that a refusal must leave.
-    private var figures: [Int] {
+    var figures: [Int] {
         let usage = world.tree.usage
         var figures = [usage.chargedBytes, usage.nodes, usage.openUnlinkedBytes]
         for thing in directories {
             guard let state = world.tree.quota(of: thing.node) else { continue }
             figures += [state.usedBytes, state.usedNodes, state.maxBytes ?? 0, state.maxNodes ?? 0]
         }
+        for (user, state) in world.tree.userQuotas() {
+            figures += [Int(user), state.usedBytes, state.usedNodes]
+            figures += [state.maxBytes ?? 0, state.maxNodes ?? 0]
+        }
         return figures
     }
 
     /// Runs an operation. Returns whether it succeeded; it must be refused where it `crosses` a border.
-    private func attempt(
+    func attempt(
         _ what: String, crosses: Bool = false, _ body: () throws -> Void
     ) throws -> Bool {
         let before = figures
@@ -159,18 +179,20 @@ final class QuotaModel {
         guard home.children[name] == nil else { return }
         guard !isDirectory || directories.count < 40 else { return }
         var node: NodeID?
+        let user = user()
         let isDone = try attempt(isDirectory ? "mkdir" : "create") {
             node =
                 isDirectory
-                ? try world.directory(name, in: home.node) : try world.file(name, in: home.node)
+                ? try world.directory(name, in: home.node, by: user)
+                : try world.file(name, in: home.node, by: user)
         }
         guard isDone, let node else { return }
-        let thing = Thing(node, isDirectory: isDirectory, in: home)
+        let thing = Thing(node, isDirectory: isDirectory, of: user, in: home)
         home.children[name] = thing
         if isDirectory { directories.append(thing) }
     }
 
-    private func file() -> Thing? {
+    func file() -> Thing? {
         if random.chance(10), let orphan = some(orphans) { return orphan }
         return entry { !$0.isDirectory }?.thing
     }
@@ -270,11 +292,10 @@ final class QuotaModel {
     private func temporary() throws {
         let (home, target, name) = (directory(), directory(), name())
         var node: NodeID?
-        let isMade = try attempt("O_TMPFILE") {
-            node = try world.tree.makeTemporary(in: home.node, mode: 0o600, by: QuotaWorld.caller).node
-        }
+        let user = user()
+        let isMade = try attempt("O_TMPFILE") { node = try world.temporary(in: home.node, by: user) }
         guard isMade, let node else { return }
-        let thing = Thing(node, isDirectory: false, in: nil)
+        let thing = Thing(node, isDirectory: false, of: user, in: nil)
         orphans.append(thing)
         if try attempt("write", { try world.write(1 + random.below(5000), to: node) }) {
             thing.size = Int(try world.tree.attributes(of: node).size)

@@ -15,18 +15,33 @@ final class QuotaWorld: Sendable {
         tree = try Tree(configuration)
     }
 
-    func directory(_ name: String, in parent: NodeID = .root) throws -> NodeID {
+    private static func caller(_ user: UInt32) -> Caller { Caller(user: user, group: 0, process: 1) }
+
+    func directory(_ name: String, in parent: NodeID = .root, by user: UInt32 = 0) throws -> NodeID {
         try Array(name.utf8).withRawSpan { (name) throws(Errno) in
-            let node = try tree.makeDirectory(name, in: parent, mode: 0o755, by: Self.caller).node
+            let caller = Self.caller(user)
+            let node = try tree.makeDirectory(name, in: parent, mode: 0o755, by: caller).node
             tree.forget(node, count: 1)
             return node
         }
     }
 
-    func file(_ name: String, in parent: NodeID) throws -> NodeID {
+    func file(_ name: String, in parent: NodeID, by user: UInt32 = 0) throws -> NodeID {
         try Array(name.utf8).withRawSpan { (name) throws(Errno) in
-            try tree.create(name, in: parent, mode: 0o644, exclusive: true, by: Self.caller).node
+            try tree.create(name, in: parent, mode: 0o644, exclusive: true, by: Self.caller(user)).node
         }
+    }
+
+    func temporary(in parent: NodeID, by user: UInt32 = 0) throws -> NodeID {
+        try tree.makeTemporary(in: parent, mode: 0o600, by: Self.caller(user)).node
+    }
+
+    /// chown(2), and ftruncate(2) with it where there is a size.
+    func give(_ node: NodeID, to owner: UInt32, size: Int? = nil) throws {
+        var changes = AttributeChanges()
+        changes.owner = owner
+        changes.size = size.map { Int64($0) }
+        _ = try tree.setAttributes(changes, of: node)
     }
 
     func write(_ count: Int, to file: NodeID, at offset: Int = 0) throws {
@@ -37,6 +52,19 @@ final class QuotaWorld: Sendable {
 
     func path(_ path: String) throws -> NodeID {
         try tree.directory(at: path.split(separator: "/").map { Array($0.utf8) })
+    }
+
+    func limit(_ user: UInt32, bytes: Int? = nil, nodes: Int? = nil, drains: Bool = false) throws {
+        var request = QuotaRequest()
+        if let bytes { request.bytes = .to(bytes) }
+        if let nodes { request.nodes = .to(nodes) }
+        request.drains = drains
+        _ = try tree.setQuota(ofUser: user, to: request)
+    }
+
+    func state(ofUser user: UInt32) throws -> QuotaState {
+        guard let state = tree.quota(ofUser: user) else { throw NoQuota() }
+        return state
     }
 
     func set(
