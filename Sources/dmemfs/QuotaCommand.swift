@@ -39,7 +39,7 @@ struct QuotaCommand: ParsableCommand {
             try check()
             let (mount, path) = try QuotaCommand.find(directory)
             let request = QuotaChangeRequest(size: size, maxNodes: maxNodes, reserve: reserve, drain: drain)
-            let status = try QuotaCommand.succeeded(Client.setQuota(request, of: path, on: mount))
+            let status = try granted(Client.setQuota(request, of: path, on: mount))
             try QuotaCommand.show([status], of: mount, json)
         }
 
@@ -74,7 +74,7 @@ struct QuotaCommand: ParsableCommand {
         func run() throws {
             let (mount, path) = try QuotaCommand.find(directory)
             try QuotaCommand.show(
-                [try QuotaCommand.succeeded(Client.quota(of: path, on: mount))], of: mount, json)
+                [try granted(Client.quota(of: path, on: mount))], of: mount, json)
         }
     }
 
@@ -90,7 +90,7 @@ struct QuotaCommand: ParsableCommand {
 
         func run() throws {
             let mount = try Lookup.mount(orOnly: mountpoint)
-            let list = try QuotaCommand.succeeded(Client.quotas(of: mount))
+            let list = try granted(Client.quotas(of: mount))
             if json { return printOut(try JSON.encode(list)) }
             try QuotaCommand.show(list.quotas, of: mount, false)
         }
@@ -105,7 +105,7 @@ struct QuotaCommand: ParsableCommand {
 
         func run() throws {
             let (mount, path) = try QuotaCommand.find(directory)
-            _ = try QuotaCommand.succeeded(Client.removeQuota(of: path, on: mount))
+            _ = try granted(Client.removeQuota(of: path, on: mount))
         }
     }
 
@@ -122,16 +122,6 @@ struct QuotaCommand: ParsableCommand {
             throw Failure(.notMounted, "cannot reach \(directory): \(error)")
         }
         throw Failure(.notMounted, "\(directory) is not in a dmemfs: 'dmemfs list' shows the mounts")
-    }
-
-    private static func succeeded<Answer>(
-        _ outcome: Result<Answer, ControlRefusal>
-    ) throws(Failure) -> Answer {
-        switch outcome {
-        case .success(let answer): return answer
-        case .failure(let refusal):
-            throw Failure(refusal.cause == .malformed ? .usage : .refused, refusal.description)
-        }
     }
 
     private static func show(
