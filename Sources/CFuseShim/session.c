@@ -229,7 +229,8 @@ static int serve_requests(struct shim_session *session, int waiter, struct fuse_
             break;
         }
         if (is_spinner) session->spinning = is_spinner = false;
-        // In this order for all to see, as `shim_session_freeze` says; where nothing is frozen it costs a load.
+        // In this order for all to see, as `shim_session_freeze` says. Where nothing is frozen it costs a
+        // load.
         atomic_fetch_add(beat, 1);
         bool is_parked = session->parking.frozen && shim_park(session, buffer);
         uint64_t served = is_parked ? shim_now() : serve_frame(session, buffer);

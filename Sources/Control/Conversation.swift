@@ -30,8 +30,8 @@ public struct Conversation: Sendable {
         }
     }
 
-    /// Takes the descriptor that the peer has sent; the caller closes it. Throws `.connectionReset` at the end
-    /// of the connection.
+    /// Takes the descriptor that the peer has sent; the caller closes it. Throws `.connectionReset` at the
+    /// end of the connection.
     public func receiveDescriptor() throws(Errno) -> Int32 {
         let descriptor = linux_socket_receive_descriptor(descriptor)
         guard descriptor >= 0 else { throw Errno(rawValue: -descriptor) }

@@ -63,7 +63,9 @@ public final class HeldFreeze {
     }
 
     /// Asks, and takes what comes up to the first line; all of it where that is a no.
-    fileprivate func ask(_ request: FreezeRequest) throws(ControlError) -> Result<FreezeStatus, ControlRefusal> {
+    fileprivate func ask(_ request: FreezeRequest) throws(ControlError) -> Result<
+        FreezeStatus, ControlRefusal
+    > {
         let question = Wire.question(
             Endpoint.freezePath, method: "POST", putting: try JSON.encode(request))
         do throws(Errno) {

@@ -48,6 +48,12 @@ public struct FreezeStatus: Hashable, Sendable, Codable {
         case parkedBytes = "parked_bytes"
     }
 
+    /// Such as `1 request waits (93 B)`.
+    public var waiting: String {
+        let requests = parkedRequests == 1 ? "1 request waits" : "\(parkedRequests) requests wait"
+        return "\(requests) (\(ByteCount(parkedBytes)))"
+    }
+
     /// `frozen until 2026-01-31 12:00:00 by user 0`.
     public var summary: String { "frozen until \(Printable.localTime(until)) by user \(user)" }
 }
@@ -84,6 +90,11 @@ public struct FreezeEnd: Hashable, Sendable, Codable {
         case cause
         case secondsFrozen = "seconds_frozen"
         case parkedRequests = "parked_requests"
+    }
+
+    /// Such as `1 request had waited`.
+    public var waited: String {
+        parkedRequests == 1 ? "1 request had waited" : "\(parkedRequests) requests had waited"
     }
 
     /// In a sentence: `the mount was thawed: …`.

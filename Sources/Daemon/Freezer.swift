@@ -197,8 +197,7 @@ final class Freezer: FreezeKeeper {
         current.withLock { $0 = nil }
         log.log(
             cause == .expired || cause == .full || cause == .failed ? .warning : .notice, .thawed,
-            "\(mountpoint): thawed after \(freeze.milliseconds) ms, \(parked.requests) requests had waited: "
-                + end.reason,
+            "\(mountpoint): thawed after \(freeze.milliseconds) ms, \(end.waited): \(end.reason)",
             ["cause": "\(cause.rawValue)", "parked": "\(parked.requests)", "ms": "\(freeze.milliseconds)"])
         freeze.isOver(end)
         return end

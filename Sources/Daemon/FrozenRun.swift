@@ -65,7 +65,8 @@ public enum FrozenRun {
         let device = unsafe linux_view_mount(mount.mountpoint, geteuid(), getegid())
         guard device >= 0 else {
             let reason = Wording.of(Errno(rawValue: -device))
-            throw Failure(.mountFailed, "cannot show \(mount.mountpoint): \(reason): 'dmemfs check' says more")
+            throw Failure(
+                .mountFailed, "cannot show \(mount.mountpoint): \(reason): 'dmemfs check' says more")
         }
         return device
     }

@@ -49,7 +49,6 @@ struct StatusCommand: ParsableCommand {
     /// A line where it is; else nothing.
     private func frozen(_ status: Status) -> String {
         guard let frozen = status.frozen.value else { return "" }
-        let waiting = "\(frozen.parkedRequests) requests wait (\(ByteCount(frozen.parkedBytes)))"
-        return "  frozen    \(frozen.summary.dropFirst("frozen ".count)), \(waiting)\n"
+        return "  frozen    \(frozen.summary.dropFirst("frozen ".count)), \(frozen.waiting)\n"
     }
 }

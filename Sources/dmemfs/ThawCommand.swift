@@ -13,8 +13,6 @@ struct ThawCommand: ParsableCommand {
     func run() throws {
         let mount = try Lookup.mount(mountpoint)
         let end = try granted(try Client.thaw(mount))
-        printOut(
-            "\(mount.mountpoint): thawed after \(end.secondsFrozen) s, "
-                + "\(end.parkedRequests) requests had waited")
+        printOut("\(mount.mountpoint): thawed after \(end.secondsFrozen) s, \(end.waited)")
     }
 }
