@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,12 +152,15 @@ void shim_session_thaw(struct shim_session *session) {
     pthread_cond_broadcast(&parking->thawed);
     pthread_mutex_unlock(&parking->lock);
 
+    if (next == NULL) return;
     while (next != NULL) {
         struct shim_parked *parked = next;
         next = parked->next;
         shim_serve_alone(session, parked->frame, parked->count);
         free(parked);
     }
+    // The heap would keep it for the next freeze.
+    malloc_trim(0);
 }
 
 // Callers that are killed -----------------------------------------------------------------------------------

@@ -194,6 +194,7 @@ struct FreezeTests {
         let place = try FrozenScene(["--size", "128M"])
         defer { place.clear() }
         try place.python("for number in range(80): put(str(number), '')")
+        let before = try place.mount.status()
         let client = try place.freezing("", waiting: true)
         try place.awaitFreeze()
         let writer = try place.startPython(
@@ -209,11 +210,15 @@ struct FreezeTests {
         #expect(try Program.wait(for: writer, seconds: 30) == 0, "\(place.said())")
         #expect(try Program.wait(for: client, seconds: 20) == 1)
         #expect(place.said().contains("too much waited to be written"))
+        // What has waited is given back.
+        let after = try place.mount.status()
+        let grown = try ["resident_bytes", "used_bytes"].map { try after.number($0) - before.number($0) }
+        #expect(grown[1] >= 80 << 20 && grown[0] - grown[1] < 16 << 20, "\(after)")
         try place.end()
     }
 
     /// Rule: frozen.ends
-    @Test("a frozen mount can be unmounted, and its daemon stopped")
+    @Test("a frozen mount can be unmounted, and its daemon stopped or killed: nobody hangs")
     func unmounted() throws {
         let first = try FrozenScene(["--size", "64M"])
         defer { first.clear() }
@@ -230,6 +235,15 @@ struct FreezeTests {
         try second.awaitParked(1)
         _ = kill(second.mount.process, SIGTERM)
         #expect(try Program.wait(for: writer, seconds: 20) == 0)
+
+        let third = try FrozenScene(["--size", "64M"])
+        defer { third.clear() }
+        try third.shell("\(third.program) freeze \(third.mount.path)")
+        let loser = try third.startPython("put('f', 'new')")
+        try third.awaitParked(1)
+        _ = kill(third.mount.process, SIGKILL)
+        #expect(try Program.wait(for: loser, seconds: 20) == 1)
+        #expect(third.said().contains("[Errno "))
     }
 
     /// Rule: frozen.mapped
