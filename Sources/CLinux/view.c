@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 int linux_view_mount(const char *path, uint32_t user, uint32_t group) {
@@ -29,6 +31,12 @@ int linux_view_narrow(const char *path, const char *inside) {
     char part[8192];
     if (snprintf(part, sizeof part, "%s%s", path, inside) >= (int)sizeof part) return ENAMETOOLONG;
     return mount(part, path, NULL, MS_BIND, NULL) == 0 ? 0 : errno;
+}
+
+int linux_device_minor(int file) {
+    struct stat status;
+    if (fstat(file, &status) != 0 || !S_ISREG(status.st_mode) || major(status.st_dev) != 0) return -1;
+    return (int)minor(status.st_dev);
 }
 
 int linux_socket_send_descriptor(int socket, int descriptor) {

@@ -5,7 +5,7 @@ import Glibc
 /// A freeze that lasts no longer than this process keeps it, as the one who asked for it knows it.
 public final class HeldFreeze {
     /// Both what is begun when it is asked, and what waits, take their time.
-    fileprivate static let patienceSeconds: Int32 = 60
+    fileprivate static let patienceSeconds: Int32 = 20
 
     private let connection: Int32
     private let mountpoint: String

@@ -16,6 +16,7 @@ public enum FrozenRun {
     public static func run(
         _ command: [String], on mount: MountEntry, timeout: String?
     ) throws -> (code: Int32, end: FreezeEnd?) {
+        try check(mount)
         let folder = workingFolder(in: mount)
         let signals = Supervision.hold()
         let device = try show(mount)
@@ -34,6 +35,25 @@ public enum FrozenRun {
             var supervision = Supervision(beside: -1, holding: signals)
             let code = supervision.run(command)
             return (code, try held.end())
+        }
+    }
+
+    /// Throws what would be refused only later, after a wait, or in other words.
+    private static func check(_ mount: MountEntry) throws {
+        // Of another user's mount, whoever has mounted it, the namespace would fail first.
+        guard geteuid() == 0 || mount.user == geteuid() else {
+            throw Failure(.refused, ControlRefusal.stranger.description)
+        }
+        // What then waits may hold the lock that mounting the view would wait for.
+        if let frozen = try Client.status(of: mount).frozen.value {
+            throw Failure(.refused, "\(mount.mountpoint) is already \(frozen.summary)")
+        }
+        for stream in [STDOUT_FILENO, STDERR_FILENO] {
+            guard linux_device_minor(stream) == mount.deviceMinor else { continue }
+            throw Failure(
+                .refused,
+                "the command would write its output to \(mount.mountpoint), and wait for the thaw: "
+                    + "write it elsewhere")
         }
     }
 

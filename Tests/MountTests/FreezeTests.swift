@@ -132,15 +132,10 @@ struct FreezeTests {
         defer { place.clear() }
         let client = try place.freezing(
             "while df \(place.mount.path); do sleep 0.05; done", timeout: "1500ms")
-        try place.awaitFreeze()
-        let writer = try place.startPython("put('f', 'new')")
-        try place.awaitParked(1)
-        let metrics = try place.run("\(place.program) metrics \(place.mount.path)")
-        #expect(metrics.output.contains("} 1\n# HELP dmemfs_parked_bytes"))
-        #expect(try Program.wait(for: writer, seconds: 20) == 0)
-        #expect(try Program.wait(for: client, seconds: 20) == 1)
+        #expect(try Program.wait(for: client, seconds: 30) == 1)
         #expect(place.said().contains("thawed before the command had ended: its time was up"))
-        #expect(place.mount.said().contains("thawed after 15"))
+        #expect(place.mount.said().contains(" had waited: its time was up"))
+        try place.python("put('f', 'new')")
         try place.end()
     }
 
@@ -173,11 +168,14 @@ struct FreezeTests {
             """
             import signal
             signal.signal(signal.SIGUSR1, lambda *_: open('\(place.folder)/seen', 'w'))
-            put('f', 'new', flags=os.O_WRONLY)
+            # Python's own would try again.
+            assert libc.write(os.open('f', os.O_WRONLY), b'new', 3) == 3
             """)
         try place.awaitParked(1)
         let unlucky = try place.startPython("put('g', 'new')")
         try place.awaitParked(2)
+        let metrics = try place.run("\(place.program) metrics \(place.mount.path)")
+        #expect(metrics.output.contains("} 2\n# HELP dmemfs_parked_bytes"))
         for child in [lucky, unlucky] { _ = kill(child, SIGUSR1) }
         #expect(try Program.wait(for: unlucky, seconds: 5) == 128 + SIGUSR1)
         try place.awaitParked(1)
@@ -195,21 +193,23 @@ struct FreezeTests {
         defer { place.clear() }
         try place.python("for number in range(80): put(str(number), '')")
         let before = try place.mount.status()
-        let client = try place.freezing("", waiting: true)
-        try place.awaitFreeze()
-        let writer = try place.startPython(
-            """
-            import threading
-            names = [str(number) for number in range(80)]
-            fds = [os.open(name, os.O_RDWR) for name in names]
-            threads = [threading.Thread(target=os.write, args=(fd, bytes([7]) * (1 << 20))) for fd in fds]
-            for thread in threads: thread.start()
-            for thread in threads: thread.join()
-            assert all(os.pread(fd, 2 << 20, 0) == bytes([7]) * (1 << 20) for fd in fds)
-            """)
-        #expect(try Program.wait(for: writer, seconds: 30) == 0, "\(place.said())")
-        #expect(try Program.wait(for: client, seconds: 20) == 1)
-        #expect(place.said().contains("too much waited to be written"))
+        for _ in 0..<2 {
+            let client = try place.freezing("", waiting: true)
+            try place.awaitFreeze()
+            let writer = try place.startPython(
+                """
+                import threading
+                fds = [os.open(str(number), os.O_RDWR) for number in range(80)]
+                block = bytes([7]) * (1 << 20)
+                threads = [threading.Thread(target=os.write, args=(fd, block)) for fd in fds]
+                for thread in threads: thread.start()
+                for thread in threads: thread.join()
+                assert all(os.pread(fd, 2 << 20, 0) == block for fd in fds)
+                """)
+            #expect(try Program.wait(for: writer, seconds: 30) == 0, "\(place.said())")
+            #expect(try Program.wait(for: client, seconds: 20) == 1)
+            #expect(place.said().contains("too much waited to be written"))
+        }
         // What has waited is given back.
         let after = try place.mount.status()
         let grown = try ["resident_bytes", "used_bytes"].map { try after.number($0) - before.number($0) }
@@ -285,9 +285,11 @@ struct FreezeTests {
             (thaw, 1, "is not frozen"), ("\(freeze) --timeout 61m", 64, "between 1ms and an hour"),
             ("\(freeze) --timeout soon", 64, "is not a time"), ("\(freeze) --wait -- ls", 64, "leave it out"),
             ("\(freeze) -- /nowhere", 127, "cannot run '/nowhere'"),
+            ("\(stranger) \(freeze) -- ls", 1, "permission denied: only root and the mount's owner"),
+            ("\(freeze) -- ls >\(place.mount.path)/f", 1, "write it elsewhere"),
             (freeze, 0, "frozen until"), ("\(stranger) \(thaw)", 1, "permission denied"),
             (freeze, 1, "is already frozen until"), ("\(freeze) -- ls", 1, "is already frozen until"),
-            (thaw, 0, "thawed after 0 s"),
+            (thaw, 0, "s, 0 requests had waited"),
         ] {
             let result = try place.run(command)
             #expect(result.status == status && result.output.contains(reason), "\(command): \(result)")

@@ -13,6 +13,10 @@ int linux_view_mount(const char *_Nonnull path, uint32_t user, uint32_t group);
 /// Shows the directory `inside` of the view on `path` in its place. Returns 0, or the errno.
 int linux_view_narrow(const char *_Nonnull path, const char *_Nonnull inside);
 
+/// The minor number of the device that a filesystem without a disk has, where `file` is a regular file in
+/// one; else -1.
+int linux_device_minor(int file);
+
 /// Sends one byte, and with it the descriptor. Returns 0, or the errno.
 int linux_socket_send_descriptor(int socket, int descriptor);
 
