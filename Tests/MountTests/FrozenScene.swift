@@ -32,7 +32,7 @@ final class FrozenScene {
         program = try MountFixture.program()
         folder = try PlainDirectory.makeTemporary(below: "/tmp")
         log = try Program.temporaryFile()
-        mount = try MountFixture(arguments, seconds: 120)
+        mount = try MountFixture(arguments, seconds: 240)
     }
 
     /// Whatever happened before.
@@ -85,7 +85,7 @@ final class FrozenScene {
     }
 
     /// Starts `dmemfs freeze` with a command, in the folder.
-    func freezing(_ command: String, timeout: String = "50s", waiting: Bool = false) throws -> Int32 {
+    func freezing(_ command: String, timeout: String = "100s", waiting: Bool = false) throws -> Int32 {
         let words = waiting ? ["--wait"] : ["--", "sh", "-euc", command]
         return try Program.start(
             [program, "freeze", "\(mount.path)", "--timeout", timeout] + words, in: folder, output: log)
@@ -99,10 +99,11 @@ final class FrozenScene {
 
     /// There is no event for what the status tells.
     private func awaitStatus(_ condition: (MountFixture.Status) -> Bool) throws {
-        let deadline = time(nil) + 20
+        let deadline = time(nil) + 60
         while true {
             let status = try mount.status()
             if condition(status) { return }
+            _ = poll(nil, 0, 20)
             if time(nil) >= deadline {
                 throw Failure("still \(status); \(said())")
             }
