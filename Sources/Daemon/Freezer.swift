@@ -166,8 +166,7 @@ final class Freezer: FreezeKeeper {
         }
         // First: what is done from now on must not be seen there.
         view?.end()
-        let end = finish(freeze, freeze.cause ?? .released)
-        conversation?.say(FreezeLine(thawed: end))
+        finish(freeze, freeze.cause ?? .released, telling: conversation)
     }
 
     /// Serves the view that the peer has mounted; nil where that failed, and the freeze ends.
@@ -188,8 +187,9 @@ final class Freezer: FreezeKeeper {
         }
     }
 
-    @discardableResult
-    private func finish(_ freeze: Freeze, _ cause: FreezeEnd.Cause) -> FreezeEnd {
+    private func finish(
+        _ freeze: Freeze, _ cause: FreezeEnd.Cause, telling conversation: Conversation? = nil
+    ) {
         let parked = session.parked
         session.thaw()
         let end = FreezeEnd(
@@ -199,8 +199,9 @@ final class Freezer: FreezeKeeper {
             cause == .expired || cause == .full || cause == .failed ? .warning : .notice, .thawed,
             "\(mountpoint): thawed after \(freeze.milliseconds) ms, \(end.waited): \(end.reason)",
             ["cause": "\(cause.rawValue)", "parked": "\(parked.requests)", "ms": "\(freeze.milliseconds)"])
+        // Before it is over: where the mount has ended, the process then does.
+        conversation?.say(FreezeLine(thawed: end))
         freeze.isOver(end)
-        return end
     }
 }
 
