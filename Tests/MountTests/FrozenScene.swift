@@ -27,6 +27,8 @@ final class FrozenScene {
     let program: String
     private let log: Int32
     private var hasEnded = false
+    /// Each leads a process group of its own.
+    private var started: [Int32] = []
 
     init(_ arguments: [String]) throws {
         program = try MountFixture.program()
@@ -38,6 +40,8 @@ final class FrozenScene {
     /// Whatever happened before.
     func clear() {
         if !hasEnded {
+            // Where a test has failed, what it started may wait for ever for what it did not do.
+            for child in started { _ = kill(-child, SIGKILL) }
             _ = kill(mount.process, SIGTERM)
             _ = mount.stop()
         }
@@ -81,14 +85,18 @@ final class FrozenScene {
 
     func startPython(_ act: String, in name: String = ".") throws -> Int32 {
         let script = Self.prelude + act
-        return try Program.start(["python3", "-c", script], in: mount.path / name, output: log)
+        let child = try Program.start(["python3", "-c", script], in: mount.path / name, output: log)
+        started.append(child)
+        return child
     }
 
     /// Starts `dmemfs freeze` with a command, in the folder.
     func freezing(_ command: String, timeout: String = "100s", waiting: Bool = false) throws -> Int32 {
         let words = waiting ? ["--wait"] : ["--", "sh", "-euc", command]
-        return try Program.start(
+        let client = try Program.start(
             [program, "freeze", "\(mount.path)", "--timeout", timeout] + words, in: folder, output: log)
+        started.append(client)
+        return client
     }
 
     func awaitFreeze() throws { try awaitStatus { $0["parked_requests"] != nil } }
