@@ -89,6 +89,7 @@ struct shim_session *shim_session_create(const struct shim_options *options, voi
     session->acl = options->acl;
     pthread_mutex_init(&session->lock, NULL);
     pthread_cond_init(&session->changed, NULL);
+    shim_parking_make(&session->parking);
     session->threads = calloc(session->workers, sizeof *session->threads);
     session->beats = calloc(session->workers, sizeof *session->beats);
     session->tallies = make_tallies(session->workers + 1);
@@ -123,6 +124,7 @@ void shim_session_destroy(struct shim_session *session) {
         fuse_session_destroy(session->fuse);
     }
     if (session->stop_fd >= 0) close(session->stop_fd);
+    shim_parking_destroy(&session->parking);
     pthread_cond_destroy(&session->changed);
     pthread_mutex_destroy(&session->lock);
     free(session->threads);
@@ -133,6 +135,13 @@ void shim_session_destroy(struct shim_session *session) {
 
 // The workers -----------------------------------------------------------------------------------------------
 
+void shim_refuse(struct shim_session *session, uint64_t unique, int error) {
+    struct protocol_refusal refusal = {.length = sizeof refusal, .error = -error, .unique = unique};
+    // It fails where nobody waits for the answer any more.
+    ssize_t written = write(fuse_session_fd(session->fuse), &refusal, sizeof refusal);
+    (void)written;
+}
+
 #ifdef DEBUG
 /// Ends the program where one of its own threads made the request: with all workers at such requests, they
 /// would wait for each other for ever.
@@ -142,10 +151,7 @@ static void forbid_own_request(struct shim_session *session, const struct fuse_b
     if (header->opcode == PROTOCOL_INIT || shim_mailbox != NULL || header->process == 0) return;
     if (syscall(SYS_tgkill, getpid(), header->process, 0) != 0) return;
     // The thread that waits for the answer could not be ended before it has one.
-    struct protocol_refusal refusal = {
-        .length = sizeof refusal, .error = -EDEADLK, .unique = header->unique};
-    ssize_t written = write(fuse_session_fd(session->fuse), &refusal, sizeof refusal);
-    (void)written;
+    shim_refuse(session, header->unique, EDEADLK);
     fprintf(stderr, "dmemfs: thread %u of the daemon itself used the mount (opcode %u)\n", header->process,
             header->opcode);
     abort();
@@ -171,6 +177,12 @@ static uint64_t serve_frame(struct shim_session *session, const struct fuse_buf 
     pthread_cond_broadcast(&session->changed);
     pthread_mutex_unlock(&session->lock);
     return ended;
+}
+
+void shim_serve_alone(struct shim_session *session, void *frame, size_t count) {
+    struct fuse_buf buffer = {.mem = frame, .size = count};
+    shim_tally = &session->tallies[session->workers];
+    serve_frame(session, &buffer);
 }
 
 /// Makes a descriptor that waits for a request, waking one thread for each, and for the end, waking all.
@@ -217,10 +229,12 @@ static int serve_requests(struct shim_session *session, int waiter, struct fuse_
             break;
         }
         if (is_spinner) session->spinning = is_spinner = false;
-        // Relaxed: who looks wants to know only whether it moves.
-        atomic_fetch_add_explicit(beat, 1, memory_order_relaxed);
-        uint64_t served = serve_frame(session, buffer);
-        atomic_fetch_add_explicit(beat, 1, memory_order_relaxed);
+        // In this order for all to see, as `shim_session_freeze` says. Where nothing is frozen it costs a
+        // load.
+        atomic_fetch_add(beat, 1);
+        bool is_parked = session->parking.frozen && shim_park(session, buffer);
+        uint64_t served = is_parked ? shim_now() : serve_frame(session, buffer);
+        atomic_fetch_add(beat, 1);
         if (session->spin_microseconds > 0 && !atomic_exchange(&session->spinning, true)) {
             is_spinner = true;
             deadline = served + session->spin_microseconds * UINT64_C(1000);
@@ -350,10 +364,8 @@ int shim_session_loop_back(struct shim_session *session) {
 size_t shim_session_exchange(struct shim_session *session, void *request, size_t count, void *reply,
                              size_t capacity) {
     struct shim_mailbox mailbox = {.bytes = reply, .capacity = capacity};
-    struct fuse_buf buffer = {.mem = request, .size = count};
     shim_mailbox = &mailbox;
-    shim_tally = &session->tallies[session->workers];
-    serve_frame(session, &buffer);
+    shim_serve_alone(session, request, count);
     shim_mailbox = NULL;
     return mailbox.count;
 }

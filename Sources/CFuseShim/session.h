@@ -3,6 +3,7 @@
 #define DMEMFS_SESSION_H
 
 #include "CFuseShim.h"
+#include "freeze.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -38,6 +39,8 @@ struct shim_session {
     bool begun;
     bool initialized;
     int failure;
+
+    struct shim_parking parking;
 
     /// One for each worker, its own: odd while it serves a request.
     atomic_uint *beats;

@@ -41,7 +41,7 @@ void shim_count(struct shim_tally *tally, unsigned kind, uint64_t nanoseconds) {
     uint64_t units = nanoseconds == 0 ? 0 : (nanoseconds - 1) >> SHIM_FIRST_BUCKET;
     unsigned bucket = units == 0 ? 0 : 64 - (unsigned)__builtin_clzll(units);
     if (bucket >= SHIM_BUCKETS) bucket = SHIM_BUCKETS - 1;
-    // Relaxed: a count orders nothing else. No other thread writes here but in a loopback.
+    // Relaxed: a count orders nothing else. Other threads write here in a loopback, and after a freeze.
     atomic_fetch_add_explicit(&tally->requests[kind][bucket], 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&tally->nanoseconds[kind], nanoseconds, memory_order_relaxed);
 }

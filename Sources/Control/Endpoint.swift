@@ -22,6 +22,10 @@ public struct Endpoint: Sendable {
     /// who reads.
     public typealias Stream = @Sendable (_ request: ControlRequest, _ send: ([UInt8]) -> Bool) -> Void
 
+    /// Has the connection to itself until it returns. Refuses nothing once it has begun to answer.
+    public typealias Talk =
+        @Sendable (_ request: ControlRequest, _ conversation: Conversation) throws(ControlRefusal) -> Void
+
     public typealias Answer = @Sendable (ControlRequest) throws(ControlRefusal) -> Reply
 
     public let method: String
@@ -35,6 +39,8 @@ public struct Endpoint: Sendable {
     let answer: Answer
     /// Answers a piece at a time, in the place of `answer`; nil for all in one.
     private(set) var stream: Stream?
+    /// The same where the peer may have something to say, too.
+    private(set) var talk: Talk?
 
     public init(
         _ method: String, _ path: String, for access: Access, reach: Reach = .socket, takesLong: Bool = false,
@@ -56,6 +62,12 @@ public struct Endpoint: Sendable {
     public init(streaming path: String, _ type: String, _ stream: @escaping Stream) {
         self.init("GET", path, for: .trusted, takesLong: true) { _ in Reply(type, []) }
         self.stream = stream
+    }
+
+    /// A POST for trusted peers whose connection stays for as long as what it asks for lasts.
+    public init(conversing path: String, _ talk: @escaping Talk) {
+        self.init("POST", path, for: .trusted, takesLong: true) { _ in Reply("", []) }
+        self.talk = talk
     }
 
     func isAt(_ asked: String) -> Bool {

@@ -65,6 +65,10 @@ public struct ControlRefusal: Error, Hashable, Sendable, CustomStringConvertible
         }
     }
 
+    /// To others than root and the mount's owner.
+    public static let stranger = ControlRefusal(
+        .denied, "permission denied: only root and the mount's owner")
+
     public let cause: Cause
     public let description: String
 

@@ -117,9 +117,7 @@ extension Endpoint {
                 return Reply(form.mediaType, MetricsText.encoded(snapshot, as: form))
             },
             Endpoint("GET", largestPath, for: .anyone, reach: .page) { (request) throws(ControlRefusal) in
-                guard request.peer.mayKnowNames else {
-                    throw ControlRefusal(.denied, "permission denied: only root and the mount's owner")
-                }
+                guard request.peer.mayKnowNames else { throw .stranger }
                 let count = try request.number("n", upTo: quotaLimit) ?? 20
                 return .json(keeper.largestQuotas(upTo: count))
             },

@@ -86,6 +86,15 @@ package struct MetricFamily: Sendable {
             ]
             return [Sample(labels: labels, value: "1")]
         },
+        gauge("frozen_seconds", "How long the mount has been frozen; 0 while it is not.") {
+            $0.status.frozen.value?.secondsFrozen ?? 0
+        },
+        gauge("parked_requests", "Requests that wait for the end of a freeze.") {
+            $0.status.frozen.value?.parkedRequests ?? 0
+        },
+        gauge("parked_bytes", "Memory that those requests take, beside what is used.") {
+            $0.status.frozen.value?.parkedBytes ?? 0
+        },
         gauge("uptime_seconds", "How long the mount has been there.") { $0.status.uptimeSeconds },
         gauge("limit_bytes", "The most that may be used.") { $0.status.limitBytes },
         gauge("used_bytes", "Data and metadata, all that counts against the limit.") {

@@ -49,8 +49,7 @@ struct Router: Sendable {
         }
         let peer = peer ?? Peer.unknown
         guard endpoint.access == .anyone || peer.isTrusted else {
-            throw Unrouted(
-                ControlRefusal(.denied, "permission denied: only root and the mount's owner"))
+            throw Unrouted(.stranger)
         }
         guard let body = request.body else { throw Unrouted("413 Content Too Large") }
         guard let query = Self.query(request.query) else {

@@ -209,6 +209,14 @@ public final class Server: Sendable {
     }
 
     private static func answer(_ route: Router.Route, on descriptor: Int32) {
+        if let talk = route.endpoint.talk {
+            do throws(ControlRefusal) {
+                try talk(route.request, Conversation(descriptor: descriptor))
+            } catch {
+                _ = sendAll(Wire.answer(.refusal(error)), on: descriptor)
+            }
+            return
+        }
         guard let stream = route.endpoint.stream else {
             _ = sendAll(Wire.answer(route.reply()), on: descriptor)
             return
@@ -219,7 +227,7 @@ public final class Server: Sendable {
 
     /// Sends what may be more than the socket's buffer takes, to a reader who reads on. Returns whether he
     /// did.
-    private static func sendAll(_ bytes: [UInt8], on descriptor: Int32) -> Bool {
+    static func sendAll(_ bytes: [UInt8], on descriptor: Int32) -> Bool {
         var rest = bytes[...]
         while !rest.isEmpty {
             let sent = Connection.send(rest, on: descriptor)

@@ -45,6 +45,8 @@ public struct Status: Hashable, Sendable, Codable {
     public var uptimeSeconds: Int
     public var refusals: Refusals
     public var memoryGuard: Guard
+    /// null where nothing is frozen.
+    public var frozen: Nullable<FreezeStatus>
 
     /// How many operations were refused, by cause.
     public struct Refusals: Hashable, Sendable, Codable {
@@ -110,7 +112,7 @@ public struct Status: Hashable, Sendable, Codable {
         mountpoint: String, version: String, pid: Int, engine: String, storage: String, limitBytes: Int,
         usedBytes: Int, dataBytes: Int, metadataBytes: Int, peakBytes: Int, reservedBytes: Int,
         openUnlinkedBytes: Int, maxNodes: Int?, nodes: Int, peakNodes: Int, residentBytes: Int,
-        uptimeSeconds: Int, refusals: Refusals, memoryGuard: Guard
+        uptimeSeconds: Int, refusals: Refusals, memoryGuard: Guard, frozen: FreezeStatus? = nil
     ) {
         self.mountpoint = mountpoint
         self.version = version
@@ -133,6 +135,7 @@ public struct Status: Hashable, Sendable, Codable {
         self.uptimeSeconds = uptimeSeconds
         self.refusals = refusals
         self.memoryGuard = memoryGuard
+        self.frozen = Nullable(frozen)
     }
 
     enum CodingKeys: String, CodingKey {
@@ -152,5 +155,6 @@ public struct Status: Hashable, Sendable, Codable {
         case uptimeSeconds = "uptime_seconds"
         case refusals
         case memoryGuard = "guard"
+        case frozen
     }
 }

@@ -104,7 +104,7 @@ enum Wire {
     /// The body of a whole answer to what may be refused.
     static func outcome(of answer: [UInt8]) throws(ControlError) -> Result<[UInt8], ControlRefusal> {
         let end = endOfHead(in: answer) ?? 0
-        let status = String(decoding: answer[..<end], as: UTF8.self).split(separator: " ").dropFirst().first
+        let status = status(of: answer)
         guard let cause = ControlRefusal.Cause.allCases.first(where: { $0.status.prefix(3) == status ?? "" })
         else { return .success(try body(of: answer)) }
         let explanation = try JSON.decode(Explanation.self, from: Array(answer[end...]))
@@ -114,12 +114,18 @@ enum Wire {
     /// The body of a whole answer, where its status is 200.
     static func body(of answer: [UInt8]) throws(ControlError) -> [UInt8] {
         guard let end = endOfHead(in: answer) else { throw ControlError("the daemon's answer is cut short") }
-        let head = String(decoding: answer[..<end], as: UTF8.self)
-        let status = head.split(separator: " ").dropFirst().first
+        let status = status(of: answer)
         guard status == "200" else {
             throw ControlError("the daemon refused the question: HTTP status \(status ?? "missing")")
         }
         return Array(answer[end...])
+    }
+
+    /// The number of HTTP's in the first line of an answer; nil where it has none.
+    static func status(of answer: [UInt8]) -> String? {
+        let end = endOfHead(in: answer) ?? 0
+        let words = String(decoding: answer[..<end], as: UTF8.self).split(separator: " ")
+        return words.dropFirst().first.map { String($0) }
     }
 
     /// Where the empty line that ends a head ends. A client that ends its lines with a bare newline is

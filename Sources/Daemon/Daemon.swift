@@ -110,6 +110,7 @@ final class RunningMount: Sendable {
     let session: Session
     let refusalWatch: RefusalWatch
     let thresholdWatch: ThresholdWatch
+    let freezer: Freezer
     private let heartbeat: Heartbeat
     /// Of the mount's device: tells our mount from another at the same place. nil for one that somebody else
     /// has made, where the kernel does not tell.
@@ -158,8 +159,10 @@ final class RunningMount: Sendable {
         } catch {
             throw Failure(.mountFailed, "\(error)")
         }
-        heartbeat = Heartbeat(readiness, tree: tree, session: session, log: log)
         (self.path, deviceMinor) = try Self.find(path, configuration)
+        freezer = Freezer(
+            self.path, engine: configuration.engine, tree: tree, session: session, log: log)
+        heartbeat = Heartbeat(readiness, tree: tree, session: session, freezer: freezer, log: log)
         mountNumber = unsafe linux_mount_number(self.path)
     }
 
@@ -225,6 +228,7 @@ final class RunningMount: Sendable {
         openControl()
         let failure = session.serve { [self] in becomeReady() }
         closeControl()
+        freezer.end(.unmounted)
         thresholdWatch.stop()
         #if DEBUG
             // Nobody serves any more, so that nothing is in flight: every test of a mount ends with this.
@@ -306,6 +310,8 @@ final class RunningMount: Sendable {
     /// Takes the mount away; as long as it is in use, it is served and the unmount tried again.
     private func stop() {
         readiness.stopping("unmounting \(path)")
+        // Who waits to change something uses the mount until he has.
+        freezer.end(.unmounted)
         guard isMounted || Mountpoint.descriptor(in: configuration.mountpoint) == nil else {
             // The mount is somebody else's, and who uses it is not to be seen from here.
             return session.unmount()

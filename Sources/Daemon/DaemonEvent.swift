@@ -14,6 +14,8 @@ public enum DaemonEvent: String, Sendable {
     /// The memory guard refuses growth; it has let go.
     case shortage = "guard"
     case recovered
+    /// What would change something waits; it no longer does.
+    case frozen, thawed
     /// The configuration file was read again.
     case reloaded
     /// A stop waits for those who use the mount.
@@ -34,6 +36,8 @@ public enum DaemonEvent: String, Sendable {
         case .resized: "f2971e40a93442039b4883eab4de9fde"
         case .shortage: "cc7907f55c7a4da5948a53eacc8eb1db"
         case .recovered: "ded9c4f2eae74ed990b28e72bfaa023a"
+        case .frozen: "4e32581730df4cffafee94718b098d6f"
+        case .thawed: "96b5f8b8611d47d395e7a7d987ed609f"
         case .reloaded: "10b95276731944baafc978748a8b7dd4"
         case .busy: "187d4fe1966f4e9daa03da77cfc9cd53"
         case .stuck: "0095f1b58ab44339ad59d2184230c51c"

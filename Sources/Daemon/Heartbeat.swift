@@ -1,4 +1,5 @@
 import Basics
+import Control
 import Fuse
 import Glibc
 import Logging
@@ -15,12 +16,14 @@ final class Heartbeat: Sendable {
     private let readiness: Readiness
     private let tree: Tree
     private let session: Session
+    private let freezer: Freezer
     private let log: Logger
 
-    init(_ readiness: Readiness, tree: Tree, session: Session, log: Logger) {
+    init(_ readiness: Readiness, tree: Tree, session: Session, freezer: Freezer, log: Logger) {
         self.readiness = readiness
         self.tree = tree
         self.session = session
+        self.freezer = freezer
         self.log = log
     }
 
@@ -75,7 +78,8 @@ final class Heartbeat: Sendable {
         let used = "\(ByteCount(usage.usedBytes))/\(ByteCount(usage.limitBytes)) used (\(Int(share)) %)"
         let refusals = usage.refusals
         let refused = refusals.bytes + refusals.nodes + refusals.guardRefusals + refusals.directory
-        return "\(used), \(nodes)\(refused > 0 ? ", \(refused) requests refused" : "")"
+        let frozen = freezer.status.map { ", \($0.summary)" } ?? ""
+        return "\(used), \(nodes)\(refused > 0 ? ", \(refused) requests refused" : "")\(frozen)"
     }
 
     /// How often the manager wants to hear of us; nil where it does not, or means another process.

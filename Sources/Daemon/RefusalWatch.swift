@@ -113,7 +113,7 @@ final class RefusalWatch: Sendable {
     func start(watching tree: Tree) throws(Errno) {
         guard event >= 0 else { return }
         try Thread.start { [self] in
-            var searchMilliseconds = Int.min
+            var searchMilliseconds = 0
             while true {
                 _ = linux_event_await(event, timeout(notSearchingBefore: searchMilliseconds))
                 let begin = Files.monotonicMilliseconds()

@@ -37,6 +37,7 @@ extension RunningMount {
             .reload { [self] () throws(ControlRefusal) in try reload() },
             .nodes(NodeControl(tree: tree)), .refusals(RefusalControl(watch: refusalWatch, tree: tree)),
         ] + Endpoint.quotas(QuotaControl(mountpoint: path, tree: tree)) + Endpoint.metrics(self)
+            + Endpoint.freezes(freezer)
     }
 
     func closeControl() {
@@ -64,7 +65,8 @@ extension RunningMount {
             uptimeSeconds: (Files.monotonicMilliseconds() - startedMilliseconds) / 1000, refusals: refusals,
             memoryGuard: Status.Guard(
                 mode: memoryGuard.policy.mode.rawValue, action: memoryGuard.policy.action.rawValue,
-                availableBytes: memoryGuard.availableBytes, tripped: memoryGuard.isTripped))
+                availableBytes: memoryGuard.availableBytes, tripped: memoryGuard.isTripped),
+            frozen: freezer.status)
     }
 
     private static func residentBytes() -> Int {

@@ -54,20 +54,12 @@ public enum ScratchRun {
         return Outcome(code: code, status: status)
     }
 
-    /// Runs the command until it ends. Returns its code; 127 where there is no such program, and 126 where it
-    /// cannot be executed, as shells have it.
+    /// Runs the command until it ends. Returns its code.
     private static func start(
         _ command: [String], in folder: String, under supervision: inout Supervision
     ) -> Int32 {
         for name in ["TMPDIR", "DMEMFS_DIR"] { unsafe setenv(name, folder, 1) }
-        do throws(Errno) {
-            return supervision.follow(
-                try Spawn.start(command[0], command, holding: supervision.inherited)
-            ).code
-        } catch {
-            Files.complain("dmemfs: cannot run '\(command[0])': \(Wording.of(error))")
-            return error == .noSuchFileOrDirectory ? 127 : 126
-        }
+        return supervision.run(command)
     }
 }
 

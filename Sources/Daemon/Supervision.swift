@@ -1,8 +1,8 @@
 import Basics
 import Glibc
 
-/// The command of `dmemfs run` as its caller sees it through this process: signals go on to it, this process
-/// stops and continues with it, and ends as it ended.
+/// The command of `dmemfs run` or `dmemfs freeze` as its caller sees it through this process: signals go on
+/// to it, this process stops and continues with it, and ends as it ended.
 ///
 /// Command and supervisor stay in one process group, the job of the caller's shell. So the terminal is the
 /// command's as much as ours, pipelines work, and Ctrl-C and Ctrl-Z reach it without us.
@@ -31,10 +31,22 @@ struct Supervision {
         return (held, inherited)
     }
 
+    /// - Parameter server: another child, which ends after the command; -1 for none.
     init(beside server: pid_t, holding signals: (held: sigset_t, inherited: sigset_t)) {
         self.server = server
         held = signals.held
         inherited = signals.inherited
+    }
+
+    /// Runs `command` until it ends. Returns its code, or 128 and the signal that ended it; 127 where there
+    /// is no such program, and 126 where it cannot be executed, as shells have it.
+    mutating func run(_ command: [String]) -> Int32 {
+        do throws(Errno) {
+            return follow(try Spawn.start(command[0], command, holding: inherited)).code
+        } catch {
+            Files.complain("dmemfs: cannot run '\(command[0])': \(Wording.of(error))")
+            return error == .noSuchFileOrDirectory ? 127 : 126
+        }
     }
 
     /// Waits until `command` has ended. Other children are reaped as they end.

@@ -1,4 +1,4 @@
-import Basics
+public import Basics
 import CFuseShim
 import Glibc
 
@@ -131,6 +131,34 @@ final class SessionContext: Sendable {
             Int(clamping: shim_session_bytes_read(session)),
             Int(clamping: shim_session_bytes_written(session))
         )
+    }
+
+    /// Puts aside every request that would change something, until `thaw`, and returns when those that were
+    /// being served have been.
+    ///
+    /// - Parameter event: an eventfd(2), set when more would have to be put aside than may be; `thaw` must
+    ///   then follow soon.
+    /// - Throws: `.timedOut` where a request takes longer, `.noBufferSpace` where too many came meanwhile;
+    ///   nothing is frozen then.
+    public func freeze(setting event: Int32, withinMilliseconds limit: Int) throws(Errno) {
+        try Errno.check(unsafe shim_session_freeze(session, event, UInt32(clamping: limit)))
+    }
+
+    /// Serves what was put aside, on this thread, in the order in which it came. Must have returned before
+    /// the session is let go.
+    public func thaw() {
+        unsafe shim_session_thaw(session)
+    }
+
+    /// Answers with EINTR what was put aside for callers that are being killed, so that they can end.
+    public func releaseDying() {
+        unsafe shim_session_release_dying(session)
+    }
+
+    /// What is put aside now.
+    public var parked: (requests: Int, bytes: Int) {
+        let figures = unsafe shim_session_parked(session)
+        return (Int(figures.requests), Int(clamping: figures.bytes))
     }
 
     /// Connects the session to nobody, for tests: requests then come from `exchange`.

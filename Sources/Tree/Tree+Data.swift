@@ -5,15 +5,11 @@ import Storage
 extension Tree {
     /// Lends what lies in the range to the kernel, at most `count` bytes, while the file's lock is held.
     ///
-    /// The kernel may keep the pages: holes among them count as data for `seek` from then on.
+    /// - Parameter forCache: whether stores through a mapping may change the pages that the kernel keeps:
+    ///   holes among them count as data for `seek` from then on.
     public func read(
-        _ node: NodeID, at offset: Int64, count: Int, _ body: (borrowing Segments) -> Void
-    ) throws(Errno) {
-        try read(node, at: offset, count: count, forCache: true, body)
-    }
-
-    private func read(
-        _ node: NodeID, at offset: Int64, count: Int, forCache: Bool, _ body: (borrowing Segments) -> Void
+        _ node: NodeID, at offset: Int64, count: Int, forCache: Bool = true,
+        _ body: (borrowing Segments) -> Void
     ) throws(Errno) {
         guard offset >= 0, count >= 0 else { throw .invalidArgument }
         try change(node) { (state) throws(Errno) in

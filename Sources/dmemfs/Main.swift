@@ -14,8 +14,8 @@ struct Main: ParsableCommand {
         version: "dmemfs \(Version.current)",
         subcommands: [
             MountCommand.self, UmountCommand.self, RunCommand.self, StatusCommand.self, ResizeCommand.self,
-            QuotaCommand.self, TopCommand.self, WhyCommand.self, MetricsCommand.self, ReloadCommand.self,
-            ListCommand.self, CheckCommand.self,
+            QuotaCommand.self, FreezeCommand.self, ThawCommand.self, TopCommand.self, WhyCommand.self,
+            MetricsCommand.self, ReloadCommand.self, ListCommand.self, CheckCommand.self,
             VersionCommand.self,
         ])
 

@@ -42,11 +42,11 @@ struct QuotaCommand: ParsableCommand {
             if let user = try subject.number {
                 guard !reserve else { throw Failure(.usage, "--reserve is for directories, not for --user") }
                 let mount = try Lookup.mount(subject.place)
-                let status = try QuotaCommand.succeeded(Client.setQuota(request, ofUser: user, on: mount))
+                let status = try granted(Client.setQuota(request, ofUser: user, on: mount))
                 return try QuotaCommand.show([status], of: mount, json)
             }
             let (mount, path) = try QuotaCommand.find(subject.place)
-            let status = try QuotaCommand.succeeded(Client.setQuota(request, of: path, on: mount))
+            let status = try granted(Client.setQuota(request, of: path, on: mount))
             try QuotaCommand.show([status], of: mount, json)
         }
 
@@ -80,12 +80,12 @@ struct QuotaCommand: ParsableCommand {
         func run() throws {
             if let user = try subject.number {
                 let mount = try Lookup.mount(subject.place)
-                let status = try QuotaCommand.succeeded(Client.quota(ofUser: user, on: mount))
+                let status = try granted(Client.quota(ofUser: user, on: mount))
                 return try QuotaCommand.show([status], of: mount, json)
             }
             let (mount, path) = try QuotaCommand.find(subject.place)
             try QuotaCommand.show(
-                [try QuotaCommand.succeeded(Client.quota(of: path, on: mount))], of: mount, json)
+                [try granted(Client.quota(of: path, on: mount))], of: mount, json)
         }
     }
 
@@ -104,7 +104,7 @@ struct QuotaCommand: ParsableCommand {
 
         func run() throws {
             let mount = try Lookup.mount(orOnly: mountpoint)
-            var list = try QuotaCommand.succeeded(Client.quotas(of: mount))
+            var list = try granted(Client.quotas(of: mount))
             if let user = try QuotaSubject.number(of: user) {
                 list.quotas = []
                 list.users = list.users.filter { $0.user == Int(user) }
@@ -124,11 +124,11 @@ struct QuotaCommand: ParsableCommand {
         func run() throws {
             if let user = try subject.number {
                 let mount = try Lookup.mount(subject.place)
-                _ = try QuotaCommand.succeeded(Client.removeQuota(ofUser: user, on: mount))
+                _ = try granted(Client.removeQuota(ofUser: user, on: mount))
                 return
             }
             let (mount, path) = try QuotaCommand.find(subject.place)
-            _ = try QuotaCommand.succeeded(Client.removeQuota(of: path, on: mount))
+            _ = try granted(Client.removeQuota(of: path, on: mount))
         }
     }
 
@@ -145,16 +145,6 @@ struct QuotaCommand: ParsableCommand {
             throw Failure(.notMounted, "cannot reach \(directory): \(error)")
         }
         throw Failure(.notMounted, "\(directory) is not in a dmemfs: 'dmemfs list' shows the mounts")
-    }
-
-    private static func succeeded<Answer>(
-        _ outcome: Result<Answer, ControlRefusal>
-    ) throws(Failure) -> Answer {
-        switch outcome {
-        case .success(let answer): return answer
-        case .failure(let refusal):
-            throw Failure(refusal.cause == .malformed ? .usage : .refused, refusal.description)
-        }
     }
 
     private static func show(

@@ -48,8 +48,8 @@ struct ResizeCommand: ParsableCommand {
     }
 }
 
-/// The limits that hold now. Throws why the daemon has not set them.
-func granted(_ outcome: Result<LimitsAnswer, ControlRefusal>) throws(Failure) -> LimitsAnswer {
+/// What the daemon has answered. Throws its no.
+func granted<Answer>(_ outcome: Result<Answer, ControlRefusal>) throws(Failure) -> Answer {
     switch outcome {
     case .success(let answer): return answer
     case .failure(let refusal):

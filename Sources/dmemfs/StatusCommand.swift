@@ -43,6 +43,12 @@ struct StatusCommand: ParsableCommand {
               nodes     \(nodes)
               refused   \(refused.isEmpty ? "nothing" : refused)
 
-            """
+            """ + frozen(status)
+    }
+
+    /// A line where it is; else nothing.
+    private func frozen(_ status: Status) -> String {
+        guard let frozen = status.frozen.value else { return "" }
+        return "  frozen    \(frozen.summary.dropFirst("frozen ".count)), \(frozen.waiting)\n"
     }
 }

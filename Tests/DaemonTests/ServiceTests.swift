@@ -86,6 +86,14 @@ struct ServiceTests {
             }
         }
         #expect(heard.count == 2)
+        #expect(Program.run(["freeze", mounted.mountpoint]).code == 0)
+        // A beat and perhaps a line come every tenth of a second.
+        let hears = (0..<100).contains { _ in
+            mounted.manager.nextOfAll()?.contains("nodes, frozen until ") ?? false
+        }
+        #expect(hears)
+        #expect(Program.run(["thaw", mounted.mountpoint]).code == 0)
+        #expect(mounted.err.contains("frozen by user 0") && mounted.err.contains("somebody asked for it"))
         kill(mounted.process, SIGUSR1)
         while !mounted.err.contains("of 16 MiB used, peak") {
             // The log has no event; the limit is the manager's patience for the next beat.

@@ -22,6 +22,12 @@ struct UserTests {
         user sh -c "echo hello >$place/own/m/x"
         grep "$place/own/m" /proc/self/mountinfo | grep -q "nosuid,nodev.*user_id=65534"
         ! ls "$place/own/m" 2>/dev/null
+        # A copy of one moment, where users may have namespaces of their own.
+        if user unshare -Um true; then
+            user "$program" freeze "$place/own/m" -- sh -euc '
+                test "$(id -u) $(stat -c %u "$1/x") $(cat "$1/x")" = "65534 65534 hello"
+                ! touch "$1/y" 2>/dev/null; exit 7' sh "$place/own/m" || [ $? = 7 ]
+        fi
         status | grep -q '"limit_bytes" : 8388608'
         ! user "$program" mount -o allow_other "$place/own" 2>"$place/said"
         grep -q -e user_allow_other -e "not empty" "$place/said"

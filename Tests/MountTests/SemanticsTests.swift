@@ -213,4 +213,17 @@ struct SemanticsTests {
             #expect(rest == mebibyte / 2)
         }
     }
+
+    @Test("a mount that is made read-only takes no changes, and can be made writable")
+    func readOnly() throws {
+        try MountFixture.use(["--size", "8M", "-o", "ro"]) { mount in
+            #expect(throws: Errno.readOnlyFileSystem) { try Kernel.mkdir(mount.path / "d") }
+            _ = try Kernel.list(mount.path)
+            guard geteuid() == 0 else { return }
+            let flags = "remount,rw,nosuid,nodev"
+            let result = try Program.run(["mount", "-i", "-o", flags, "\(mount.path)"], in: "/", seconds: 20)
+            #expect(result.status == 0, "\(result.output)")
+            try Kernel.mkdir(mount.path / "d")
+        }
+    }
 }

@@ -106,6 +106,36 @@ uint64_t shim_session_bytes_written(struct shim_session *_Nonnull session);
 void shim_count_read(size_t bytes);
 void shim_count_written(size_t bytes);
 
+/// The most that is put aside while a session is frozen: memory in bytes, and requests.
+#define SHIM_PARKED_BYTES 67108864
+#define SHIM_PARKED_REQUESTS 1024
+
+/// Puts aside every request that would change something, from now until `shim_session_thaw`, and returns when
+/// those that were being served have been.
+///
+/// `event` is an eventfd(2) that is set when more would have to be put aside than may be: the session must
+/// then be thawed soon, and a worker waits for it. Returns 0, or an errno, and nothing is frozen: ETIMEDOUT
+/// where a request took longer than `milliseconds`, ENOBUFS where too many came meanwhile.
+int shim_session_freeze(struct shim_session *_Nonnull session, int event, uint32_t milliseconds);
+
+/// Serves what was put aside, on this thread and in the order in which it came. Must have returned before the
+/// session ends.
+void shim_session_thaw(struct shim_session *_Nonnull session);
+
+/// Answers with EINTR what was put aside for callers that are being killed, so that they can end.
+///
+/// FUSE_INTERRUPT would not do: it tells of any signal, and a program that only gets SIGCHLD must not see
+/// EINTR from a file; and of what comes after the first signal it does not tell at all.
+void shim_session_release_dying(struct shim_session *_Nonnull session);
+
+struct shim_parked_figures {
+    uint32_t requests;
+    size_t bytes;
+};
+
+/// What is put aside now.
+struct shim_parked_figures shim_session_parked(struct shim_session *_Nonnull session);
+
 /// Frees the session and closes its descriptor. A mount that is still there is left, dead, to whoever
 /// unmounts it.
 void shim_session_destroy(struct shim_session *_Nonnull session);

@@ -10,6 +10,7 @@
 #include "CLinuxCalls.h"
 #include "CLinuxTerminal.h"
 #include "CLinuxTmpfs.h"
+#include "CLinuxView.h"
 
 /// utimensat(2): set the time to the present one.
 extern const long linux_utime_now;
