@@ -215,7 +215,8 @@ import Glibc
         for position in positions {
             let entry = unsafe source + NameLeaf.place(position)
             let record = unsafe source + Int(entry.load(as: UInt16.self))
-            let bytes = unsafe NameLeaf.recordBytes
+            let bytes =
+                unsafe NameLeaf.recordBytes
                 + Int(record.load(fromByteOffset: NameLeaf.lengthOffset, as: UInt8.self))
             recordsStart -= bytes
             unsafe (base + recordsStart).copyMemory(from: record, byteCount: bytes)
