@@ -2,6 +2,7 @@
 #include "session.h"
 #include "protocol.h"
 #include "tally.h"
+#include "uring.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -78,6 +79,26 @@ static struct shim_tally *make_tallies(unsigned count) {
     return tallies;
 }
 
+unsigned shim_threads(const struct shim_session *session) {
+    return session->workers + session->rings;
+}
+
+/// Makes what each thread has of its own. Returns whether it could; `message` may say why not.
+static bool make_places(struct shim_session *session, bool uses_rings) {
+    int failure = uses_rings ? shim_rings_make(session) : 0;
+    if (failure != 0) {
+        snprintf(message, sizeof message,
+                 "cannot make an io_uring (%s): let this process make one (a container's seccomp profile may "
+                 "forbid it), or leave io_uring out",
+                 strerror(failure));
+        return false;
+    }
+    session->threads = calloc(shim_threads(session), sizeof *session->threads);
+    session->beats = calloc(shim_threads(session) + 1, sizeof *session->beats);
+    session->tallies = make_tallies(shim_threads(session) + 1);
+    return session->threads != NULL && session->beats != NULL && session->tallies != NULL;
+}
+
 struct shim_session *shim_session_create(const struct shim_options *options, void *context) {
     struct shim_session *session = calloc(1, sizeof *session);
     if (session == NULL) return NULL;
@@ -87,17 +108,14 @@ struct shim_session *shim_session_create(const struct shim_options *options, voi
     session->answers_open = options->answers_open || options->passes_through;
     session->passes_through = options->passes_through;
     session->acl = options->acl;
+    session->largest_request = SHIM_LARGEST_REQUEST;
     pthread_mutex_init(&session->lock, NULL);
     pthread_cond_init(&session->changed, NULL);
-    session->threads = calloc(session->workers, sizeof *session->threads);
-    session->beats = calloc(session->workers, sizeof *session->beats);
-    session->tallies = make_tallies(session->workers + 1);
     session->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
     fuse_set_log_func(hear);
     listen_to_libfuse(true);
-    if (session->threads != NULL && session->beats != NULL && session->tallies != NULL &&
-        session->stop_fd >= 0) {
+    if (make_places(session, options->io_uring) && session->stop_fd >= 0) {
         session->fuse = create_fuse_session(session, options);
     }
     listen_to_libfuse(false);
@@ -113,6 +131,7 @@ void shim_session_destroy(struct shim_session *session) {
         shim_session_stop(session);
         shim_session_finish(session);
     }
+    shim_rings_unmake(session);
     if (session->fuse != NULL) {
         struct pollfd connection = {.fd = fuse_session_fd(session->fuse), .events = POLLIN};
         bool is_gone =
@@ -144,19 +163,25 @@ static void forbid_own_request(struct shim_session *session, const struct fuse_b
     // The thread that waits for the answer could not be ended before it has one.
     struct protocol_refusal refusal = {
         .length = sizeof refusal, .error = -EDEADLK, .unique = header->unique};
-    ssize_t written = write(fuse_session_fd(session->fuse), &refusal, sizeof refusal);
+    struct iovec vector = {&refusal, sizeof refusal};
+    ssize_t written = shim_is_on_ring() ? shim_ring_reply(&vector, 1)
+                                        : writev(fuse_session_fd(session->fuse), &vector, 1);
     (void)written;
+    if (shim_is_on_ring()) shim_ring_flush();
     fprintf(stderr, "dmemfs: thread %u of the daemon itself used the mount (opcode %u)\n", header->process,
             header->opcode);
     abort();
 }
 #endif
 
-/// Serves one frame, and tells `shim_session_start` when it was INIT. Returns when it was served.
-static uint64_t serve_frame(struct shim_session *session, const struct fuse_buf *buffer) {
+uint64_t shim_serve_frame(struct shim_session *session, const struct fuse_buf *buffer, unsigned thread) {
+    shim_tally = &session->tallies[thread];
 #ifdef DEBUG
     forbid_own_request(session, buffer);
 #endif
+    // Relaxed: who looks wants to know only whether it moves.
+    atomic_uint *beat = &session->beats[thread];
+    atomic_fetch_add_explicit(beat, 1, memory_order_relaxed);
     // Before it is changed.
     unsigned kind = shim_kind_of(buffer);
     uint64_t began = shim_now();
@@ -165,9 +190,10 @@ static uint64_t serve_frame(struct shim_session *session, const struct fuse_buf 
     fuse_session_process_buf(session->fuse, buffer);
     uint64_t ended = shim_now();
     shim_count(shim_tally, kind, ended - began);
+    atomic_fetch_add_explicit(beat, 1, memory_order_relaxed);
     if (!is_init || fuse_session_exited(session->fuse)) return ended;
     pthread_mutex_lock(&session->lock);
-    session->initialized = true;
+    session->negotiated = true;
     pthread_cond_broadcast(&session->changed);
     pthread_mutex_unlock(&session->lock);
     return ended;
@@ -193,8 +219,6 @@ static int create_waiter(struct shim_session *session) {
 /// costs more than most requests do. Further spinners would only take the processor from the callers.
 static int serve_requests(struct shim_session *session, int waiter, struct fuse_buf *buffer) {
     unsigned index = atomic_fetch_add(&session->beating, 1);
-    atomic_uint *beat = &session->beats[index];
-    shim_tally = &session->tallies[index];
     bool is_spinner = false;
     uint64_t deadline = 0;
     int result = 0;
@@ -217,10 +241,7 @@ static int serve_requests(struct shim_session *session, int waiter, struct fuse_
             break;
         }
         if (is_spinner) session->spinning = is_spinner = false;
-        // Relaxed: who looks wants to know only whether it moves.
-        atomic_fetch_add_explicit(beat, 1, memory_order_relaxed);
-        uint64_t served = serve_frame(session, buffer);
-        atomic_fetch_add_explicit(beat, 1, memory_order_relaxed);
+        uint64_t served = shim_serve_frame(session, buffer, index);
         if (session->spin_microseconds > 0 && !atomic_exchange(&session->spinning, true)) {
             is_spinner = true;
             deadline = served + session->spin_microseconds * UINT64_C(1000);
@@ -230,34 +251,36 @@ static int serve_requests(struct shim_session *session, int waiter, struct fuse_
     return result;
 }
 
-/// Waits until there is something to serve. Returns whether there is; the session may end before.
-static bool may_begin(struct shim_session *session) {
+bool shim_may_go_on(struct shim_session *session, const bool *condition) {
     pthread_mutex_lock(&session->lock);
-    while (!session->begun && !session->stopping) pthread_cond_wait(&session->changed, &session->lock);
-    bool begun = session->begun;
+    while (!*condition && !session->stopping) pthread_cond_wait(&session->changed, &session->lock);
+    bool goes_on = *condition;
     pthread_mutex_unlock(&session->lock);
-    return begun;
+    return goes_on;
+}
+
+void shim_end(struct shim_session *session, int failure) {
+    pthread_mutex_lock(&session->lock);
+    if (session->failure == 0) session->failure = failure;
+    pthread_mutex_unlock(&session->lock);
+    // One that ends ends all.
+    shim_session_stop(session);
 }
 
 static void *work(void *argument) {
     struct shim_session *session = argument;
-    if (!may_begin(session)) return NULL;
+    if (!shim_may_go_on(session, &session->begun)) return NULL;
     struct fuse_buf buffer = {0};
     int waiter = create_waiter(session);
     int result = waiter >= 0 ? serve_requests(session, waiter, &buffer) : errno;
     if (waiter >= 0) close(waiter);
     free(buffer.mem);
-
-    pthread_mutex_lock(&session->lock);
-    if (session->failure == 0) session->failure = result;
-    pthread_mutex_unlock(&session->lock);
-    // One that ends ends all.
-    shim_session_stop(session);
+    shim_end(session, result);
     return NULL;
 }
 
-/// Starts the workers, which wait until they may begin. Returns 0 or an errno.
-static int start_workers(struct shim_session *session) {
+/// Starts all threads, which wait until they may begin. Returns 0 or an errno.
+static int start_threads(struct shim_session *session) {
     pthread_attr_t attributes;
     int failure = pthread_attr_init(&attributes);
     if (failure != 0) return failure;
@@ -266,9 +289,15 @@ static int start_workers(struct shim_session *session) {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (failure == 0 && session->started < session->workers) {
-        failure = pthread_create(&session->threads[session->started], &attributes, work, session);
-        if (failure == 0) pthread_setname_np(session->threads[session->started++], "dmemfs-fuse");
+    while (failure == 0 && session->started < shim_threads(session)) {
+        pthread_t *thread = &session->threads[session->started];
+        bool is_worker = session->started < session->workers;
+        failure = is_worker ? pthread_create(thread, &attributes, work, session)
+                            : pthread_create(thread, &attributes, shim_ring_work,
+                                             shim_ring_at(session, session->started - session->workers));
+        if (failure != 0) break;
+        pthread_setname_np(*thread, is_worker ? "dmemfs-fuse" : "dmemfs-ring");
+        session->started++;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
@@ -285,18 +314,19 @@ static int mount_session(struct shim_session *session, const char *mountpoint) {
     // The workers look for requests without blocking, and wait for them in epoll, where they can be woken.
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     fcntl(fd, F_SETFD, FD_CLOEXEC);
-    // From 3.17 on only mounts with other IDs depend on it, and libfuse may be built without it.
+    // From 3.17 on only mounts with other IDs and io_uring depend on it, and libfuse may be built without it.
     listen_to_libfuse(true);
     bool is_hooked = shim_install_hooks(session, fd) == 0;
     listen_to_libfuse(false);
-    return is_hooked || FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17) ? 0 : -1;
+    return is_hooked || (session->rings == 0 && FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)) ? 0 : -1;
 }
 
 int shim_session_mount(struct shim_session *session, const char *mountpoint) {
     // Before the mount: one that nobody can serve must not be seen.
-    int failure = start_workers(session);
+    int failure = start_threads(session);
     if (failure != 0) {
-        snprintf(message, sizeof message, "cannot start %u threads: %s", session->workers, strerror(failure));
+        snprintf(message, sizeof message, "cannot start %u threads: %s", shim_threads(session),
+                 strerror(failure));
     } else if (mount_session(session, mountpoint) == 0) {
         return 0;
     }
@@ -309,12 +339,12 @@ bool shim_session_start(struct shim_session *session) {
     pthread_mutex_lock(&session->lock);
     session->begun = true;
     pthread_cond_broadcast(&session->changed);
-    while (!session->initialized && !session->stopping) {
+    while (!(session->negotiated && session->registered == session->rings) && !session->stopping) {
         pthread_cond_wait(&session->changed, &session->lock);
     }
-    bool initialized = session->initialized;
+    bool is_usable = session->negotiated && session->registered == session->rings;
     pthread_mutex_unlock(&session->lock);
-    return initialized;
+    return is_usable;
 }
 
 int shim_session_finish(struct shim_session *session) {
@@ -322,8 +352,14 @@ int shim_session_finish(struct shim_session *session) {
     return session->failure;
 }
 
+unsigned shim_session_servers(struct shim_session *session) {
+    return session->rings > 0 ? session->rings : session->workers;
+}
+
 uint32_t shim_session_beat(struct shim_session *session, unsigned index) {
-    return index < session->workers ? atomic_load_explicit(&session->beats[index], memory_order_relaxed) : 0;
+    if (index >= shim_session_servers(session)) return 0;
+    unsigned first = session->rings > 0 ? session->workers : 0;
+    return atomic_load_explicit(&session->beats[first + index], memory_order_relaxed);
 }
 
 void shim_session_stop(struct shim_session *session) {
@@ -352,8 +388,7 @@ size_t shim_session_exchange(struct shim_session *session, void *request, size_t
     struct shim_mailbox mailbox = {.bytes = reply, .capacity = capacity};
     struct fuse_buf buffer = {.mem = request, .size = count};
     shim_mailbox = &mailbox;
-    shim_tally = &session->tallies[session->workers];
-    serve_frame(session, &buffer);
+    shim_serve_frame(session, &buffer, shim_threads(session));
     shim_mailbox = NULL;
     return mailbox.count;
 }
