@@ -1,6 +1,7 @@
 /// What depends on libfuse's version: the features of a connection, and the hooks into frames and replies.
 #include "session.h"
 #include "protocol.h"
+#include "uring.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -56,6 +57,12 @@ static bool negotiate_setxattr(struct fuse_conn_info *connection) {
 #endif
 }
 
+/// Ends the session: the kernel lacks what was asked for.
+static void end_lacking(struct shim_session *session, int failure) {
+    fuse_session_exit(session->fuse);
+    shim_end(session, failure);
+}
+
 /// Asks for ACLs, for modes that the umask has not been applied to, and to be told when an ACL takes setgid
 /// away: the three together, as each is wrong without the others, or none.
 static void negotiate_acl(struct shim_session *session, struct fuse_conn_info *connection) {
@@ -68,16 +75,12 @@ static void negotiate_acl(struct shim_session *session, struct fuse_conn_info *c
         want(connection, FUSE_CAP_DONT_MASK);
         session->extends_setxattr = true;
     } else {
-        pthread_mutex_lock(&session->lock);
-        session->failure = EOPNOTSUPP;
-        pthread_mutex_unlock(&session->lock);
-        fuse_session_exit(session->fuse);
-        shim_session_stop(session);
+        end_lacking(session, EOPNOTSUPP);
     }
 }
 
 void shim_negotiate(struct shim_session *session, struct fuse_conn_info *connection) {
-    connection->max_write = SHIM_LARGEST_REQUEST;
+    connection->max_write = (unsigned)session->largest_request;
     connection->max_background = 64;
     connection->congestion_threshold = 48;
 
@@ -111,6 +114,9 @@ void shim_negotiate(struct shim_session *session, struct fuse_conn_info *connect
     // What the kernel has forgotten it finds again by its ID, as "." in itself, and its parent as "..".
     want(connection, FUSE_CAP_EXPORT_SUPPORT);
     negotiate_acl(session, connection);
+    if (session->rings > 0 && (shim_frame.offered2 & PROTOCOL_OVER_IO_URING) == 0) {
+        end_lacking(session, EPROTONOSUPPORT);
+    }
 
     session->declines_open = !session->answers_open && offers(connection, FUSE_CAP_NO_OPEN_SUPPORT);
     session->declines_opendir = offers(connection, FUSE_CAP_NO_OPENDIR_SUPPORT);
@@ -184,6 +190,7 @@ static void amend(const struct shim_session *session, struct iovec *vectors, int
     uint32_t wanted = 0;
     // The kernel takes it from those alone who leave permissions to it, as we do.
     answer->flags2 |= shim_frame.offered2 & PROTOCOL_ALLOW_IDMAP;
+    if (session->rings > 0) answer->flags2 |= shim_frame.offered2 & PROTOCOL_OVER_IO_URING;
 #if FUSE_VERSION < FUSE_MAKE_VERSION(3, 17)
     wanted |= PROTOCOL_HANDLE_KILLPRIV_V2 | PROTOCOL_PARALLEL_DIROPS;
     if (session->extends_setxattr) wanted |= PROTOCOL_SETXATTR_EXT;
@@ -192,8 +199,6 @@ static void amend(const struct shim_session *session, struct iovec *vectors, int
         // A mount of ours may so still be the lower layer of an overlay.
         answer->max_stack_depth = 1;
     }
-#else
-    (void)session;
 #endif
     if (answer->flags2 != 0) wanted |= PROTOCOL_INIT_EXT;
     answer->flags |= shim_frame.offered & wanted;
@@ -201,6 +206,7 @@ static void amend(const struct shim_session *session, struct iovec *vectors, int
 
 static ssize_t send_reply(int fd, struct iovec *vectors, int count, void *session) {
     amend(session, vectors, count);
+    if (shim_is_on_ring()) return shim_ring_reply(vectors, count);
     struct shim_mailbox *mailbox = shim_mailbox;
     if (mailbox == NULL) return writev(fd, vectors, count);
 

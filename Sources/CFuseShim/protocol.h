@@ -44,6 +44,8 @@ enum {
     PROTOCOL_PASSTHROUGH = 1u << 5,
     /// INIT, in the second word: the mount may be mounted again with other user and group IDs.
     PROTOCOL_ALLOW_IDMAP = 1u << 8,
+    /// INIT, in the second word: requests may come through io_uring.
+    PROTOCOL_OVER_IO_URING = 1u << 9,
     /// Replies to OPEN and CREATE.
     PROTOCOL_OPEN_PASSTHROUGH = 1u << 7,
     /// WRITE: clear setuid and setgid.
@@ -177,6 +179,38 @@ struct protocol_setxattr_long_in {
     uint32_t padding;
 };
 
+/// Of the commands to a connection that an io_uring carries.
+enum {
+    /// Lends the kernel an entry, which a request may fill.
+    PROTOCOL_RING_REGISTER = 1,
+    /// Answers the request in an entry, and lends the entry again.
+    PROTOCOL_RING_COMMIT = 2,
+};
+
+/// What a command says, in the long form of a submission.
+struct protocol_ring_command {
+    uint64_t flags;
+    uint64_t commit;
+    uint16_t queue;
+    uint8_t padding[6];
+};
+
+/// What an entry has besides its payload: of a request all that lies behind its header and operands, of an
+/// answer all behind its header.
+struct protocol_ring_entry {
+    /// The header of the request, and then of the answer.
+    char header[128];
+    /// The part of the request that is of one length for its kind; it may be empty.
+    char operands[128];
+    uint64_t flags;
+    uint64_t commit;
+    uint32_t payload;
+    uint32_t padding;
+    uint64_t reserved;
+};
+
+_Static_assert(sizeof(struct protocol_ring_command) == 24, "layout of a ring command");
+_Static_assert(sizeof(struct protocol_ring_entry) == 288, "layout of a ring entry");
 _Static_assert(sizeof(struct protocol_header) == 40, "layout of the request header");
 _Static_assert(sizeof(struct protocol_init_out) == 64, "layout of the INIT reply");
 _Static_assert(sizeof(struct protocol_attributes) == 88, "layout of attributes");

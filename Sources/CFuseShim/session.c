@@ -1,7 +1,9 @@
 /// A session: creation, mount, and the threads that serve it.
 #include "session.h"
+#include "message.h"
 #include "protocol.h"
 #include "tally.h"
+#include "uring.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,36 +18,6 @@
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-// What libfuse says -----------------------------------------------------------------------------------------
-
-/// The first line libfuse said since the call that listens began; it is the cause, later ones are effects.
-/// libfuse may say a line in pieces: it ends with a newline.
-static _Thread_local char message[512];
-static _Thread_local bool listening;
-
-static void hear(enum fuse_log_level level, const char *format, va_list arguments) {
-    (void)level;
-    if (!listening) {
-        vfprintf(stderr, format, arguments);
-    } else if (strchr(message, '\n') == NULL) {
-        size_t heard = strlen(message);
-        vsnprintf(message + heard, sizeof message - heard, format, arguments);
-    }
-}
-
-static void listen_to_libfuse(bool on) {
-    listening = on;
-    if (on) {
-        message[0] = 0;
-    } else {
-        message[strcspn(message, "\n")] = 0;
-    }
-}
-
-const char *shim_last_message(void) {
-    return message;
-}
 
 // Creation --------------------------------------------------------------------------------------------------
 
@@ -78,6 +50,25 @@ static struct shim_tally *make_tallies(unsigned count) {
     return tallies;
 }
 
+unsigned shim_threads(const struct shim_session *session) {
+    return session->workers + session->rings;
+}
+
+/// Makes what each thread has of its own. Returns whether it could; `shim_last_message` may say why not.
+static bool make_places(struct shim_session *session, bool uses_rings) {
+    int failure = uses_rings ? shim_rings_make(session) : 0;
+    if (failure != 0) {
+        shim_say("cannot make an io_uring (%s): let this process make one (a container's seccomp profile may "
+                 "forbid it), or leave io_uring out",
+                 strerror(failure));
+        return false;
+    }
+    session->threads = calloc(shim_threads(session), sizeof *session->threads);
+    session->beats = calloc(shim_threads(session) + 1, sizeof *session->beats);
+    session->tallies = make_tallies(shim_threads(session) + 1);
+    return session->threads != NULL && session->beats != NULL && session->tallies != NULL;
+}
+
 struct shim_session *shim_session_create(const struct shim_options *options, void *context) {
     struct shim_session *session = calloc(1, sizeof *session);
     if (session == NULL) return NULL;
@@ -87,21 +78,18 @@ struct shim_session *shim_session_create(const struct shim_options *options, voi
     session->answers_open = options->answers_open || options->passes_through;
     session->passes_through = options->passes_through;
     session->acl = options->acl;
+    session->largest_request = SHIM_LARGEST_REQUEST;
     pthread_mutex_init(&session->lock, NULL);
     pthread_cond_init(&session->changed, NULL);
     shim_parking_make(&session->parking);
-    session->threads = calloc(session->workers, sizeof *session->threads);
-    session->beats = calloc(session->workers, sizeof *session->beats);
-    session->tallies = make_tallies(session->workers + 1);
     session->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
-    fuse_set_log_func(hear);
-    listen_to_libfuse(true);
-    if (session->threads != NULL && session->beats != NULL && session->tallies != NULL &&
-        session->stop_fd >= 0) {
+    fuse_set_log_func(shim_hear);
+    shim_listen(true);
+    if (make_places(session, options->io_uring) && session->stop_fd >= 0) {
         session->fuse = create_fuse_session(session, options);
     }
-    listen_to_libfuse(false);
+    shim_listen(false);
     if (session->fuse != NULL) return session;
 
     shim_session_destroy(session);
@@ -114,6 +102,7 @@ void shim_session_destroy(struct shim_session *session) {
         shim_session_stop(session);
         shim_session_finish(session);
     }
+    shim_rings_unmake(session);
     if (session->fuse != NULL) {
         struct pollfd connection = {.fd = fuse_session_fd(session->fuse), .events = POLLIN};
         bool is_gone =
@@ -137,8 +126,10 @@ void shim_session_destroy(struct shim_session *session) {
 
 void shim_refuse(struct shim_session *session, uint64_t unique, int error) {
     struct protocol_refusal refusal = {.length = sizeof refusal, .error = -error, .unique = unique};
+    struct iovec vector = {&refusal, sizeof refusal};
     // It fails where nobody waits for the answer any more.
-    ssize_t written = write(fuse_session_fd(session->fuse), &refusal, sizeof refusal);
+    ssize_t written = shim_is_on_ring() ? shim_ring_reply(&vector, 1)
+                                        : writev(fuse_session_fd(session->fuse), &vector, 1);
     (void)written;
 }
 
@@ -152,14 +143,15 @@ static void forbid_own_request(struct shim_session *session, const struct fuse_b
     if (syscall(SYS_tgkill, getpid(), header->process, 0) != 0) return;
     // The thread that waits for the answer could not be ended before it has one.
     shim_refuse(session, header->unique, EDEADLK);
+    if (shim_is_on_ring()) shim_ring_flush();
     fprintf(stderr, "dmemfs: thread %u of the daemon itself used the mount (opcode %u)\n", header->process,
             header->opcode);
     abort();
 }
 #endif
 
-/// Serves one frame, and tells `shim_session_start` when it was INIT. Returns when it was served.
-static uint64_t serve_frame(struct shim_session *session, const struct fuse_buf *buffer) {
+/// Has libfuse serve a frame. Returns when it was served.
+static uint64_t serve(struct shim_session *session, const struct fuse_buf *buffer) {
 #ifdef DEBUG
     forbid_own_request(session, buffer);
 #endif
@@ -173,16 +165,27 @@ static uint64_t serve_frame(struct shim_session *session, const struct fuse_buf 
     shim_count(shim_tally, kind, ended - began);
     if (!is_init || fuse_session_exited(session->fuse)) return ended;
     pthread_mutex_lock(&session->lock);
-    session->initialized = true;
+    session->negotiated = true;
     pthread_cond_broadcast(&session->changed);
     pthread_mutex_unlock(&session->lock);
     return ended;
 }
 
+uint64_t shim_serve_frame(struct shim_session *session, const struct fuse_buf *buffer, unsigned thread) {
+    shim_tally = &session->tallies[thread];
+    atomic_uint *beat = &session->beats[thread];
+    // In this order for all to see, as `shim_session_freeze` says. Where nothing is frozen it costs a load.
+    atomic_fetch_add(beat, 1);
+    bool is_parked = session->parking.frozen && shim_park(session, buffer);
+    uint64_t served = is_parked ? shim_now() : serve(session, buffer);
+    atomic_fetch_add(beat, 1);
+    return served;
+}
+
 void shim_serve_alone(struct shim_session *session, void *frame, size_t count) {
     struct fuse_buf buffer = {.mem = frame, .size = count};
-    shim_tally = &session->tallies[session->workers];
-    serve_frame(session, &buffer);
+    shim_tally = &session->tallies[shim_threads(session)];
+    serve(session, &buffer);
 }
 
 /// Makes a descriptor that waits for a request, waking one thread for each, and for the end, waking all.
@@ -205,8 +208,6 @@ static int create_waiter(struct shim_session *session) {
 /// costs more than most requests do. Further spinners would only take the processor from the callers.
 static int serve_requests(struct shim_session *session, int waiter, struct fuse_buf *buffer) {
     unsigned index = atomic_fetch_add(&session->beating, 1);
-    atomic_uint *beat = &session->beats[index];
-    shim_tally = &session->tallies[index];
     bool is_spinner = false;
     uint64_t deadline = 0;
     int result = 0;
@@ -229,12 +230,7 @@ static int serve_requests(struct shim_session *session, int waiter, struct fuse_
             break;
         }
         if (is_spinner) session->spinning = is_spinner = false;
-        // In this order for all to see, as `shim_session_freeze` says. Where nothing is frozen it costs a
-        // load.
-        atomic_fetch_add(beat, 1);
-        bool is_parked = session->parking.frozen && shim_park(session, buffer);
-        uint64_t served = is_parked ? shim_now() : serve_frame(session, buffer);
-        atomic_fetch_add(beat, 1);
+        uint64_t served = shim_serve_frame(session, buffer, index);
         if (session->spin_microseconds > 0 && !atomic_exchange(&session->spinning, true)) {
             is_spinner = true;
             deadline = served + session->spin_microseconds * UINT64_C(1000);
@@ -244,34 +240,36 @@ static int serve_requests(struct shim_session *session, int waiter, struct fuse_
     return result;
 }
 
-/// Waits until there is something to serve. Returns whether there is; the session may end before.
-static bool may_begin(struct shim_session *session) {
+bool shim_may_go_on(struct shim_session *session, const bool *condition) {
     pthread_mutex_lock(&session->lock);
-    while (!session->begun && !session->stopping) pthread_cond_wait(&session->changed, &session->lock);
-    bool begun = session->begun;
+    while (!*condition && !session->stopping) pthread_cond_wait(&session->changed, &session->lock);
+    bool goes_on = *condition;
     pthread_mutex_unlock(&session->lock);
-    return begun;
+    return goes_on;
+}
+
+void shim_end(struct shim_session *session, int failure) {
+    pthread_mutex_lock(&session->lock);
+    if (session->failure == 0) session->failure = failure;
+    pthread_mutex_unlock(&session->lock);
+    // One that ends ends all.
+    shim_session_stop(session);
 }
 
 static void *work(void *argument) {
     struct shim_session *session = argument;
-    if (!may_begin(session)) return NULL;
+    if (!shim_may_go_on(session, &session->begun)) return NULL;
     struct fuse_buf buffer = {0};
     int waiter = create_waiter(session);
     int result = waiter >= 0 ? serve_requests(session, waiter, &buffer) : errno;
     if (waiter >= 0) close(waiter);
     free(buffer.mem);
-
-    pthread_mutex_lock(&session->lock);
-    if (session->failure == 0) session->failure = result;
-    pthread_mutex_unlock(&session->lock);
-    // One that ends ends all.
-    shim_session_stop(session);
+    shim_end(session, result);
     return NULL;
 }
 
-/// Starts the workers, which wait until they may begin. Returns 0 or an errno.
-static int start_workers(struct shim_session *session) {
+/// Starts all threads, which wait until they may begin. Returns 0 or an errno.
+static int start_threads(struct shim_session *session) {
     pthread_attr_t attributes;
     int failure = pthread_attr_init(&attributes);
     if (failure != 0) return failure;
@@ -280,9 +278,15 @@ static int start_workers(struct shim_session *session) {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (failure == 0 && session->started < session->workers) {
-        failure = pthread_create(&session->threads[session->started], &attributes, work, session);
-        if (failure == 0) pthread_setname_np(session->threads[session->started++], "dmemfs-fuse");
+    while (failure == 0 && session->started < shim_threads(session)) {
+        pthread_t *thread = &session->threads[session->started];
+        bool is_worker = session->started < session->workers;
+        failure = is_worker ? pthread_create(thread, &attributes, work, session)
+                            : pthread_create(thread, &attributes, shim_ring_work,
+                                             shim_ring_at(session, session->started - session->workers));
+        if (failure != 0) break;
+        pthread_setname_np(*thread, is_worker ? "dmemfs-fuse" : "dmemfs-ring");
+        session->started++;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
@@ -290,27 +294,28 @@ static int start_workers(struct shim_session *session) {
 }
 
 static int mount_session(struct shim_session *session, const char *mountpoint) {
-    listen_to_libfuse(true);
+    shim_listen(true);
     int result = fuse_session_mount(session->fuse, mountpoint);
-    listen_to_libfuse(false);
+    shim_listen(false);
     if (result != 0) return -1;
 
     int fd = fuse_session_fd(session->fuse);
     // The workers look for requests without blocking, and wait for them in epoll, where they can be woken.
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     fcntl(fd, F_SETFD, FD_CLOEXEC);
-    // From 3.17 on only mounts with other IDs depend on it, and libfuse may be built without it.
-    listen_to_libfuse(true);
+    // From 3.17 on only mounts with other IDs and io_uring depend on it, and libfuse may be built without it.
+    shim_listen(true);
     bool is_hooked = shim_install_hooks(session, fd) == 0;
-    listen_to_libfuse(false);
-    return is_hooked || FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17) ? 0 : -1;
+    shim_listen(false);
+    return is_hooked || (session->rings == 0 && FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)) ? 0 : -1;
 }
 
 int shim_session_mount(struct shim_session *session, const char *mountpoint) {
     // Before the mount: one that nobody can serve must not be seen.
-    int failure = start_workers(session);
+    int failure = start_threads(session);
     if (failure != 0) {
-        snprintf(message, sizeof message, "cannot start %u threads: %s", session->workers, strerror(failure));
+        shim_say("cannot start %u threads: %s", shim_threads(session),
+                 strerror(failure));
     } else if (mount_session(session, mountpoint) == 0) {
         return 0;
     }
@@ -323,12 +328,12 @@ bool shim_session_start(struct shim_session *session) {
     pthread_mutex_lock(&session->lock);
     session->begun = true;
     pthread_cond_broadcast(&session->changed);
-    while (!session->initialized && !session->stopping) {
+    while (!(session->negotiated && session->registered == session->rings) && !session->stopping) {
         pthread_cond_wait(&session->changed, &session->lock);
     }
-    bool initialized = session->initialized;
+    bool is_usable = session->negotiated && session->registered == session->rings;
     pthread_mutex_unlock(&session->lock);
-    return initialized;
+    return is_usable;
 }
 
 int shim_session_finish(struct shim_session *session) {
@@ -336,8 +341,14 @@ int shim_session_finish(struct shim_session *session) {
     return session->failure;
 }
 
+unsigned shim_session_servers(struct shim_session *session) {
+    return session->rings > 0 ? session->rings : session->workers;
+}
+
 uint32_t shim_session_beat(struct shim_session *session, unsigned index) {
-    return index < session->workers ? atomic_load_explicit(&session->beats[index], memory_order_relaxed) : 0;
+    if (index >= shim_session_servers(session)) return 0;
+    unsigned first = session->rings > 0 ? session->workers : 0;
+    return atomic_load_explicit(&session->beats[first + index], memory_order_relaxed);
 }
 
 void shim_session_stop(struct shim_session *session) {

@@ -20,6 +20,11 @@ struct shim_session {
     bool answers_open;
     bool passes_through;
     bool acl;
+    /// How many threads serve the rings of io_uring beside the workers; 0 without io_uring.
+    unsigned rings;
+    struct shim_ring *ring;
+    /// In bytes, of data.
+    size_t largest_request;
     /// Readable once the workers must end: it wakes those that block.
     int stop_fd;
 
@@ -37,16 +42,20 @@ struct shim_session {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool begun;
-    bool initialized;
+    /// INIT is answered.
+    bool negotiated;
+    /// How many ring threads have handed the kernel what it needs.
+    unsigned registered;
     int failure;
 
     struct shim_parking parking;
 
-    /// One for each worker, its own: odd while it serves a request.
+    /// One for each thread, its own: odd while it serves a request. The workers come first, and then the ring
+    /// threads, and one for who loops back.
     atomic_uint *beats;
     /// How many workers have taken theirs.
     atomic_uint beating;
-    /// One for each worker, and one for who loops back.
+    /// As many.
     struct shim_tally *tallies;
     /// The first `started` of them are to be joined.
     pthread_t *threads;
@@ -74,6 +83,19 @@ extern _Thread_local struct shim_frame shim_frame;
 
 /// The one table of operations.
 extern const struct fuse_lowlevel_ops shim_operations;
+
+/// How many threads serve requests.
+unsigned shim_threads(const struct shim_session *session);
+
+/// Serves one frame as the thread `thread` of the session, and says when it was INIT. Returns when it was
+/// served.
+uint64_t shim_serve_frame(struct shim_session *session, const struct fuse_buf *buffer, unsigned thread);
+
+/// Waits until `*condition`, which `lock` guards. Returns whether it came; the session may end before.
+bool shim_may_go_on(struct shim_session *session, const bool *condition);
+
+/// Ends the session: a thread of it has ended, with 0 or an errno.
+void shim_end(struct shim_session *session, int failure);
 
 /// Chooses the features of a connection, in libfuse's init operation.
 void shim_negotiate(struct shim_session *session, struct fuse_conn_info *connection);

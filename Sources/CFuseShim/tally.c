@@ -64,7 +64,7 @@ static uint64_t sum_of(const atomic_ullong *first, unsigned tallies) {
 }
 
 struct shim_figures shim_session_figures(struct shim_session *session, unsigned kind) {
-    unsigned tallies = session->workers + 1;
+    unsigned tallies = shim_threads(session) + 1;
     kind = kind < SHIM_KINDS ? kind : 0;
     struct shim_figures figures = {.nanoseconds = sum_of(&session->tallies->nanoseconds[kind], tallies)};
     for (unsigned bucket = 0; bucket < SHIM_BUCKETS; bucket++) {
@@ -74,9 +74,9 @@ struct shim_figures shim_session_figures(struct shim_session *session, unsigned 
 }
 
 uint64_t shim_session_bytes_read(struct shim_session *session) {
-    return sum_of(&session->tallies->bytes_read, session->workers + 1);
+    return sum_of(&session->tallies->bytes_read, shim_threads(session) + 1);
 }
 
 uint64_t shim_session_bytes_written(struct shim_session *session) {
-    return sum_of(&session->tallies->bytes_written, session->workers + 1);
+    return sum_of(&session->tallies->bytes_written, shim_threads(session) + 1);
 }

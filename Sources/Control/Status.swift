@@ -28,6 +28,8 @@ public struct Status: Hashable, Sendable, Codable {
     public var pid: Int
     public var engine: String
     public var storage: String
+    /// How requests come: `device` or `io_uring`.
+    public var transport: String
     public var limitBytes: Int
     public var usedBytes: Int
     public var dataBytes: Int
@@ -109,16 +111,18 @@ public struct Status: Hashable, Sendable, Codable {
     }
 
     public init(
-        mountpoint: String, version: String, pid: Int, engine: String, storage: String, limitBytes: Int,
-        usedBytes: Int, dataBytes: Int, metadataBytes: Int, peakBytes: Int, reservedBytes: Int,
-        openUnlinkedBytes: Int, maxNodes: Int?, nodes: Int, peakNodes: Int, residentBytes: Int,
-        uptimeSeconds: Int, refusals: Refusals, memoryGuard: Guard, frozen: FreezeStatus? = nil
+        mountpoint: String, version: String, pid: Int, engine: String, storage: String, transport: String,
+        limitBytes: Int, usedBytes: Int, dataBytes: Int, metadataBytes: Int, peakBytes: Int,
+        reservedBytes: Int, openUnlinkedBytes: Int, maxNodes: Int?, nodes: Int, peakNodes: Int,
+        residentBytes: Int, uptimeSeconds: Int, refusals: Refusals, memoryGuard: Guard,
+        frozen: FreezeStatus? = nil
     ) {
         self.mountpoint = mountpoint
         self.version = version
         self.pid = pid
         self.engine = engine
         self.storage = storage
+        self.transport = transport
         self.limitBytes = limitBytes
         self.usedBytes = usedBytes
         self.dataBytes = dataBytes
@@ -139,7 +143,7 @@ public struct Status: Hashable, Sendable, Codable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case mountpoint, version, pid, engine, storage
+        case mountpoint, version, pid, engine, storage, transport
         case limitBytes = "limit_bytes"
         case usedBytes = "used_bytes"
         case dataBytes = "data_bytes"

@@ -65,6 +65,8 @@ public struct Configuration: Sendable {
     public let allowsOthers: Bool
     /// Whether files have POSIX ACLs.
     public let usesACL: Bool
+    /// Whether requests come through io_uring.
+    public let usesIOUring: Bool
     public let kernelOptions: [String]
     /// Whether the memory is kept out of swap.
     public let locksMemory: Bool
@@ -121,6 +123,7 @@ public struct Configuration: Sendable {
         name = draft.name
         allowsOthers = draft.allowsOthers
         usesACL = draft.usesACL
+        usesIOUring = draft.usesIOUring
         kernelOptions = draft.kernelOptions
         followsSymlinks = draft.followsSymlinks
         warnings = draft.warnings
@@ -176,7 +179,8 @@ public struct Configuration: Sendable {
             mountpoint: path, name: name, allowsOthers: allowsOthers, kernelOptions: kernelOptions,
             workers: Configuration.workers,
             spinMicroseconds: 50, answersOpen: openPolicy.answersOpen,
-            passesThrough: openPolicy.passesThrough, usesACL: usesACL, debug: false)
+            passesThrough: openPolicy.passesThrough, usesACL: usesACL, usesIOUring: usesIOUring,
+            debug: false)
     }
 
     /// The words in which this differs from `other`, and that nothing but a new mount changes.
@@ -188,6 +192,7 @@ public struct Configuration: Sendable {
             ("fsname", name == other.name), ("flags", kernelOptions == other.kernelOptions),
             ("nosymfollow", followsSymlinks == other.followsSymlinks), ("acl", usesACL == other.usesACL),
             ("allow_other", allowsOthers == other.allowsOthers),
+            ("io_uring", usesIOUring == other.usesIOUring),
             ("node_limit_errno", limits.nodeLimitErrno == other.limits.nodeLimitErrno),
             ("thresholds", thresholds == other.thresholds),
             ("memory_guard", memoryGuard == other.memoryGuard), ("mlock", locksMemory == other.locksMemory),

@@ -26,6 +26,7 @@ public enum Daemon {
         let memory = AvailableMemory()
         try checkMemory(configuration, memory, log)
         if configuration.locksMemory { try lockMemory() }
+        if configuration.usesIOUring { try FuseDevice.checkIOUring() }
         let network = try listen(configuration)
         let place = try Mountpoint.prepare(configuration)
         // A disk may be a file of ours (a loop device): memory that waited for it would wait for us. Where
@@ -160,8 +161,7 @@ final class RunningMount: Sendable {
             throw Failure(.mountFailed, "\(error)")
         }
         (self.path, deviceMinor) = try Self.find(path, configuration)
-        freezer = Freezer(
-            self.path, engine: configuration.engine, tree: tree, session: session, log: log)
+        freezer = Freezer(self.path, configuration, tree: tree, session: session, log: log)
         heartbeat = Heartbeat(readiness, tree: tree, session: session, freezer: freezer, log: log)
         mountNumber = unsafe linux_mount_number(self.path)
     }
@@ -243,6 +243,9 @@ final class RunningMount: Sendable {
         if failure == EOPNOTSUPP, configuration.usesACL {
             reason = "this kernel does not heed ACLs of FUSE filesystems (Linux 5.14 does): leave 'acl' out"
         }
+        if failure == EPROTONOSUPPORT, configuration.usesIOUring {
+            reason = "this kernel does not offer FUSE over io_uring to this mount: leave 'io_uring' out"
+        }
         if isReady.load(ordering: .relaxed) {
             log.error("\(reason)")
         } else {
@@ -278,7 +281,8 @@ final class RunningMount: Sendable {
         let nodes = limits.nodes.map { "\($0) nodes" } ?? "no node limit"
         let bytes = "\(ByteCount(limits.bytes)) (\(limits.bytes) bytes)"
         let engine = "engine \(configuration.engine.rawValue), storage \(configuration.storageName)"
-        return "\(path): limit \(bytes), \(nodes), \(engine)"
+        let transport = configuration.usesIOUring ? ", over io_uring" : ""
+        return "\(path): limit \(bytes), \(nodes), \(engine)\(transport)"
     }
 
     private func becomeReady() {

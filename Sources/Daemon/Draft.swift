@@ -19,6 +19,7 @@ struct Draft {
     private(set) var name = "dmemfs"
     private(set) var allowsOthers: Bool
     private(set) var usesACL = false
+    private(set) var usesIOUring = false
     private(set) var stopTimeoutMilliseconds = 20_000
     private(set) var memoryGuard = MemoryGuard.Policy()
     private(set) var thresholds = ThresholdPolicy()
@@ -146,6 +147,7 @@ struct Draft {
         case "nonempty": acceptsNonEmpty = true
         case "acl": usesACL = true
         case "noacl": usesACL = false
+        case "io_uring": usesIOUring = true
         case "page": showsPage = true
         case "mlock", "noswap": locksMemory = true
         case "allow_other":

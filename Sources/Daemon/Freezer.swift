@@ -21,14 +21,16 @@ final class Freezer: FreezeKeeper {
 
     private let mountpoint: String
     private let engine: Engine
+    private let usesIOUring: Bool
     private let tree: Tree
     private let session: Session
     private let log: Logger
     private let current = Lock<Freeze?>(nil)
 
-    init(_ mountpoint: String, engine: Engine, tree: Tree, session: Session, log: Logger) {
+    init(_ mountpoint: String, _ configuration: Configuration, tree: Tree, session: Session, log: Logger) {
         self.mountpoint = mountpoint
-        self.engine = engine
+        engine = configuration.engine
+        usesIOUring = configuration.usesIOUring
         self.tree = tree
         self.session = session
         self.log = log
@@ -94,6 +96,11 @@ final class Freezer: FreezeKeeper {
             throw ControlRefusal(
                 .refused,
                 "cannot freeze \(mountpoint): with the engine passthrough the kernel writes without asking")
+        }
+        // A request that waits would keep its processor's only place, and all others with it.
+        guard !usesIOUring else {
+            throw ControlRefusal(
+                .refused, "cannot freeze \(mountpoint): its requests come over io_uring, which must not wait")
         }
         let freeze: Freeze
         do throws(Errno) {

@@ -64,6 +64,7 @@ public struct FuseCheck: Sendable, Encodable {
         ways.userNamespace = checkUserNamespace()
         checkSharing()
         checkEngines(process)
+        checkIOUring()
         checkMountHelper()
     }
 
@@ -223,6 +224,13 @@ public struct FuseCheck: Sendable, Encodable {
         } else {
             note("engines", .good, "the kernel and the privileges suffice for \(what)")
         }
+    }
+
+    private mutating func checkIOUring() {
+        guard let reason = FuseDevice.whyNoIOUring() else {
+            return note("io_uring", .good, "the kernel offers FUSE over io_uring, for --io-uring")
+        }
+        note("io_uring", .absent, reason.says, reason.remedy)
     }
 
     private mutating func checkMountHelper() {

@@ -34,6 +34,37 @@ public enum FuseDevice {
         }
     }
 
+    /// Why requests cannot come through io_uring, and the remedy; nil where nothing speaks against it.
+    static func whyNoIOUring() -> (says: String, remedy: String)? {
+        let parameter = "/sys/module/fuse/parameters/enable_uring"
+        guard let setting = Files.firstLine(of: parameter) else {
+            return (
+                "this kernel has no FUSE over io_uring: there is no \(parameter)",
+                "use Linux 6.14 or later with CONFIG_FUSE_IO_URING"
+            )
+        }
+        guard setting == "Y" else {
+            return (
+                "FUSE over io_uring is off: \(parameter) is \(setting)",
+                "'echo Y >\(parameter)' as root, or 'options fuse enable_uring=1' in /etc/modprobe.d"
+            )
+        }
+        let forbidding = Files.firstLine(of: "/proc/sys/kernel/io_uring_disabled") ?? "0"
+        guard forbidding == "0" || (forbidding == "1" && geteuid() == 0) else {
+            return (
+                "this system forbids io_uring: kernel.io_uring_disabled is \(forbidding)",
+                "'sysctl -w kernel.io_uring_disabled=0' as root"
+            )
+        }
+        return nil
+    }
+
+    /// Throws why requests cannot come through io_uring.
+    static func checkIOUring() throws(Failure) {
+        guard let reason = whyNoIOUring() else { return }
+        throw Failure(.mountFailed, "\(reason.says): \(reason.remedy), or leave io_uring out")
+    }
+
     /// Whether the administrator lets users share their mounts with others.
     static func allowsSharing() -> Bool {
         Files.lines(of: "/etc/fuse.conf").contains("user_allow_other")

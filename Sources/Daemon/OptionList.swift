@@ -67,6 +67,7 @@ public enum OptionList {
         "promotion_limit", "io", "mode", "uid", "gid", "nonempty", "ro", "rw", "suid", "nosuid", "dev",
         "nodev", "exec", "noexec", "atime", "noatime", "sync", "async", "dirsync", "symfollow",
         "nosymfollow", "fsname", "allow_other", "allow_root", "auto_unmount", "private", "acl", "noacl",
+        "io_uring",
         "stop_timeout", "thresholds", "threshold_hook",
         "memory_guard", "memory_guard_action", "memory_guard_interval", "memory_guard_headroom", "keep_free",
         "huge", "mpol", "noswap", "mlock", "metrics_listen", "page",

@@ -56,7 +56,7 @@ extension RunningMount {
         return Status(
             mountpoint: path, version: Version.current, pid: Int(getpid()),
             engine: configuration.engine.rawValue, storage: configuration.storageName,
-            limitBytes: usage.limitBytes,
+            transport: configuration.usesIOUring ? "io_uring" : "device", limitBytes: usage.limitBytes,
             usedBytes: usage.usedBytes,
             dataBytes: usage.dataBytes, metadataBytes: usage.metadataBytes, peakBytes: usage.peakBytes,
             reservedBytes: usage.reservedBytes, openUnlinkedBytes: usage.openUnlinkedBytes,

@@ -23,13 +23,16 @@ public struct MountOptions: Sendable {
     public var passesThrough: Bool
     /// Whether the kernel is asked to heed POSIX ACLs.
     public var usesACL: Bool
+    /// Whether requests come through io_uring; the kernel must offer it.
+    public var usesIOUring: Bool
     /// Whether libfuse prints each request on stderr.
     public var debug: Bool
 
     public init(
         mountpoint: String, name: String = "dmemfs", allowsOthers: Bool = false, kernelOptions: [String] = [],
         workers: Int = MountOptions.defaultWorkers, spinMicroseconds: Int = 50, answersOpen: Bool = false,
-        passesThrough: Bool = false, usesACL: Bool = false, debug: Bool = false
+        passesThrough: Bool = false, usesACL: Bool = false, usesIOUring: Bool = false,
+        debug: Bool = false
     ) {
         self.mountpoint = mountpoint
         self.name = name
@@ -40,6 +43,7 @@ public struct MountOptions: Sendable {
         self.answersOpen = answersOpen
         self.passesThrough = passesThrough
         self.usesACL = usesACL
+        self.usesIOUring = usesIOUring
         self.debug = debug
     }
 

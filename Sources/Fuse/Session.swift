@@ -50,14 +50,12 @@ final class SessionContext: Sendable {
     /// Never changes; what it points to is safe to use from any thread, as the C header promises.
     nonisolated(unsafe) private let session: OpaquePointer
     private let context: SessionContext
-    private let workers: Int
     private let mountpoint: String
 
     public init(serving operations: any FileOperations, _ options: MountOptions) throws(SessionError) {
         precondition(options.workers > 0 && options.spinMicroseconds >= 0, "options out of range")
         context = SessionContext(operations)
         mountpoint = options.mountpoint
-        workers = options.workers
         let opaque = unsafe Unmanaged.passUnretained(context).toOpaque()
         let kernelOptions = options.kernelOptions.joined(separator: ",")
         let made = unsafe options.name.withCString { name in
@@ -65,7 +63,7 @@ final class SessionContext: Sendable {
                 var settings = unsafe shim_options(
                     name: name, kernel_options: kernelOptions, allows_others: options.allowsOthers,
                     answers_open: options.answersOpen, passes_through: options.passesThrough,
-                    acl: options.usesACL, debug: options.debug,
+                    acl: options.usesACL, io_uring: options.usesIOUring, debug: options.debug,
                     workers: UInt32(clamping: options.workers),
                     spin_microseconds: UInt32(clamping: options.spinMicroseconds))
                 return unsafe shim_session_create(&settings, opaque)
@@ -105,10 +103,10 @@ final class SessionContext: Sendable {
         unsafe shim_session_stop(session)
     }
 
-    /// A number of each worker: odd while it serves a request, and another for each. One that stays odd and
-    /// the same is at that request still. From any thread.
+    /// A number of each thread that serves what callers wait for: odd while it serves a request, and another
+    /// for each. One that stays odd and the same is at that request still. From any thread.
     public func beats() -> [UInt32] {
-        (0..<UInt32(workers)).map { unsafe shim_session_beat(session, $0) }
+        (0..<(unsafe shim_session_servers(session))).map { unsafe shim_session_beat(session, $0) }
     }
 
     /// What the requests of each kind have taken so far. From any thread.

@@ -24,7 +24,8 @@ struct Mounts: ParsableCommand {
     @Option(help: "Only workloads that have this in their names; may be repeated.")
     var only: [String] = []
 
-    @Option(help: "Only this engine, and an error where it is not to be had; may be repeated.")
+    /// An error where it is not to be had.
+    @Option(help: "Only this engine, over io_uring where it is NAME+uring; may be repeated.")
     var engine: [String] = []
 
     @Option(help: "A directory on another filesystem as NAME=DIRECTORY; may be repeated.")

@@ -32,11 +32,17 @@ final class Place {
         return try Place("tmpfs", below: plain.path, from: source) { plain.remove() }
     }
 
-    /// A new dmemfs with this engine. Throws what the daemon says where the engine is not to be had.
-    static func dmemfs(engine: String, _ options: [String], from source: Path) throws -> Place {
-        let mount = try MountFixture(["--io", engine] + options, seconds: 24 * 3600)
-        return try Place(engine, below: mount.path, from: source) {
-            if let trouble = mount.stop() { throw Damage("dmemfs with --io \(engine): \(trouble)") }
+    /// A new dmemfs with this engine, whose requests come through io_uring where `+uring` is behind its name.
+    /// Throws what the daemon says where that is not to be had.
+    static func dmemfs(engine name: String, _ options: [String], from source: Path) throws -> Place {
+        let parts = name.split(separator: "+", maxSplits: 1)
+        guard let engine = parts.first, parts.count == 1 || parts[1] == "uring" else {
+            throw Damage("no engine is called '\(name)'")
+        }
+        let transport = parts.count == 1 ? [] : ["--io-uring"]
+        let mount = try MountFixture(["--io", "\(engine)"] + transport + options, seconds: 24 * 3600)
+        return try Place(name, below: mount.path, from: source) {
+            if let trouble = mount.stop() { throw Damage("dmemfs with --io \(name): \(trouble)") }
         }
     }
 

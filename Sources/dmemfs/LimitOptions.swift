@@ -42,10 +42,13 @@ struct LimitOptions: ParsableArguments {
     @Flag(help: "Keep and heed POSIX ACLs; costs requests for each directory that changes.")
     var acl = false
 
+    @Flag(help: "Let the kernel hand requests over through io_uring, for speed.")
+    var ioUring = false
+
     /// What was given, in the vocabulary of `-o`.
     var settings: [Setting] {
-        let words = acl ? [Setting(name: "acl", value: nil, spelling: "--acl")] : []
-        return words
+        let words = [("acl", "--acl", acl), ("io_uring", "--io-uring", ioUring)]
+        return words.filter(\.2).map { Setting(name: $0.0, value: nil, spelling: $0.1) }
             + Self.settings([
                 ("size", size), ("max_nodes", maxNodes), ("node_limit_errno", nodeLimitErrno),
                 ("storage", storage), ("chunk_overhead", chunkOverhead), ("promotion_limit", promotionLimit),

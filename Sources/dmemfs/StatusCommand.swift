@@ -32,8 +32,10 @@ struct StatusCommand: ParsableCommand {
         let percent = "\(Int(share) / 10).\(Int(share) % 10) %"
         let nodes = status.maxNodes.value.map { "\(status.nodes) of \($0)" } ?? "\(status.nodes), no limit"
         let refused = status.refusals.summary
+        let transport = status.transport == "device" ? "" : ", over \(status.transport)"
         return """
-            \(status.mountpoint): dmemfs \(status.version), engine \(status.engine), storage \(status.storage)
+            \(status.mountpoint): dmemfs \(status.version), engine \(status.engine), \
+            storage \(status.storage)\(transport)
               daemon    process \(status.pid), up \(status.uptimeSeconds) s, \
             resident \(size(status.residentBytes))
               used      \(size(status.usedBytes)) of \(size(status.limitBytes)) (\(percent)), \

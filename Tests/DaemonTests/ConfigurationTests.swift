@@ -49,6 +49,7 @@ struct ConfigurationTests {
         #expect(made.kernelOptions == ["dev", "noexec", "ro", "suid"])
         #expect(try configuration("acl").usesACL && configuration("noacl,acl").usesACL)
         #expect(try !configuration().usesACL && !configuration("acl,noacl").usesACL)
+        #expect(try configuration("io_uring").usesIOUring && !configuration().usesIOUring)
         #expect(try configuration("suid,nosuid,ro,rw").kernelOptions == ["nodev", "nosuid"])
     }
 

@@ -39,8 +39,8 @@ struct MountTableTests {
 @Suite("the control socket")
 struct ServerTests {
     static let status = Status(
-        mountpoint: "/m", version: "1", pid: 1, engine: "memory", storage: "auto", limitBytes: 100,
-        usedBytes: 40, dataBytes: 30, metadataBytes: 10, peakBytes: 50, reservedBytes: 0,
+        mountpoint: "/m", version: "1", pid: 1, engine: "memory", storage: "auto", transport: "device",
+        limitBytes: 100, usedBytes: 40, dataBytes: 30, metadataBytes: 10, peakBytes: 50, reservedBytes: 0,
         openUnlinkedBytes: 0, maxNodes: nil, nodes: 3, peakNodes: 4, residentBytes: 9, uptimeSeconds: 2,
         refusals: Status.Refusals(
             bytes: 1, nodes: 2, directory: 3, user: 4, memoryGuard: 5, storage: 6, writeback: 7),

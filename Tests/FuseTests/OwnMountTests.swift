@@ -20,22 +20,46 @@ struct OwnMountTests {
         func ownRequest() async throws {
             let path = Path("/tmp/dmemfs-own-\(getpid())")
             try Kernel.mkdir(path)
-            defer {
-                try? Kernel.unmount(path, flags: linux_umount_detach)
-                try? Kernel.rmdir(path)
-            }
+            defer { Self.clear(path) }
             let result = await #expect(
                 processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]
             ) {
-                let path = Path("/tmp/dmemfs-own-\(getppid())")
-                let tree = try Tree(TreeConfiguration(limits: Limits(bytes: 1 << 20)))
-                let session = try Session(
-                    serving: TreeServer(tree), MountOptions(mountpoint: "\(path)", workers: 2))
-                try session.mount()
-                _ = session.serve { _ = try? Kernel.stat(path / "name") }
+                try OwnMountTests.useOwnMount("/tmp/dmemfs-own-\(getppid())", overIOUring: false)
             }
             let said = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
             #expect(said.contains("of the daemon itself used the mount"))
+        }
+
+        @Test(
+            "the same over io_uring",
+            .enabled(if: canMount && KernelRings.canSet, "the kernel's io_uring cannot be switched on"))
+        func ownRequestOverIOUring() async throws {
+            let rings = try KernelRings(offered: true)
+            defer { rings.restore() }
+            let path = Path("/tmp/dmemfs-ring-\(getpid())")
+            try Kernel.mkdir(path)
+            defer { Self.clear(path) }
+            let result = await #expect(
+                processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]
+            ) {
+                try OwnMountTests.useOwnMount("/tmp/dmemfs-ring-\(getppid())", overIOUring: true)
+            }
+            let said = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+            #expect(said.contains("of the daemon itself used the mount"))
+        }
+
+        private static func clear(_ path: Path) {
+            try? Kernel.unmount(path, flags: linux_umount_detach)
+            try? Kernel.rmdir(path)
+        }
+
+        private static func useOwnMount(_ path: String, overIOUring: Bool) throws {
+            let tree = try Tree(TreeConfiguration(limits: Limits(bytes: 1 << 20)))
+            let session = try Session(
+                serving: TreeServer(tree),
+                MountOptions(mountpoint: path, workers: 2, usesIOUring: overIOUring))
+            try session.mount()
+            _ = session.serve { _ = try? Kernel.stat(Path("\(path)/name")) }
         }
     #endif
 }

@@ -9,9 +9,9 @@ struct PosixTests {
     func plain() throws {
         let place = try PlainDirectory()
         defer { place.remove() }
-        report(PosixCases.all, below: place.path)
+        Self.report(PosixCases.all, below: place.path)
         if place.takesAccessLists {
-            report(PosixCases.accessLists, below: place.path)
+            Self.report(PosixCases.accessLists, below: place.path)
         } else {
             print("SKIPPED: the ACL cases on tmpfs, which this kernel has none for")
         }
@@ -44,14 +44,14 @@ struct PosixTests {
             // That rule is of files that the kernel keeps in its own cache.
             let isCached = !options.contains("--io")
             let beyond = PosixCases.beyondTmpfs.filter { isCached || $0.rule != "sizes.cached" }
-            report(PosixCases.all + beyond + lists, below: mount.path)
+            Self.report(PosixCases.all + beyond + lists, below: mount.path)
             let left = try mount.settledUsage(start)
             #expect(left == start, "everything was removed")
         }
     }
 
     /// Runs the cases one after the other and records each that was violated.
-    private func report(_ cases: [PosixCase], below place: Path) {
+    static func report(_ cases: [PosixCase], below place: Path) {
         for (index, item) in cases.enumerated() {
             if item.needsRoot && geteuid() != 0 { continue }
             let violations = item.run(below: place, index: index)

@@ -132,7 +132,7 @@ package final class MountFixture {
     }
 
     /// Has the kernel end the connection: every call that waits in the mount fails, and the daemon ends.
-    var aborter: @Sendable () -> Void {
+    package var aborter: @Sendable () -> Void {
         { [connection, path] in Self.abort(connection, at: path) }
     }
 

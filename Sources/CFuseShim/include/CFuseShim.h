@@ -48,6 +48,9 @@ struct shim_options {
     bool passes_through;
     /// Whether the kernel is asked to heed POSIX ACLs. Where it cannot, the session ends with EOPNOTSUPP.
     bool acl;
+    /// Whether requests come through io_uring. Where the kernel does not offer it, the session ends with
+    /// EPROTONOSUPPORT.
+    bool io_uring;
     /// Whether libfuse prints each request on stderr.
     bool debug;
     /// How many threads serve requests; at least 1.
@@ -64,18 +67,21 @@ struct shim_session *_Nullable shim_session_create(const struct shim_options *_N
 /// why.
 int shim_session_mount(struct shim_session *_Nonnull session, const char *_Nonnull mountpoint);
 
-/// Lets the workers serve and waits until the kernel's INIT is answered.
+/// Lets the workers serve and waits until the kernel's INIT is answered and all that it asks for is there.
 ///
 /// Returns false when the session ended before that. `shim_session_finish` must follow in either case.
 bool shim_session_start(struct shim_session *_Nonnull session);
 
-/// Waits until all workers have returned. Returns 0 for a normal end, or the errno that ended the session.
+/// Waits until all threads have returned. Returns 0 for a normal end, or the errno that ended the session.
 int shim_session_finish(struct shim_session *_Nonnull session);
 
-/// Asks the workers to end after the request they are at. From any thread, at any time, even twice.
+/// Asks all threads to end after the request they are at. From any thread, at any time, even twice.
 void shim_session_stop(struct shim_session *_Nonnull session);
 
-/// A number of the worker `index` that is odd while it serves a request, and grows with each.
+/// How many threads serve what callers wait for: the workers, or with io_uring one for each processor.
+unsigned shim_session_servers(struct shim_session *_Nonnull session);
+
+/// A number of the server `index` that is odd while it serves a request, and grows with each.
 uint32_t shim_session_beat(struct shim_session *_Nonnull session, unsigned index);
 
 /// How many kinds of requests are told apart.
