@@ -202,9 +202,10 @@ struct RingTests {
     private static func startCallers(on mount: MountFixture) throws -> [Int32] {
         let output = try Kernel.open("/dev/null", O_WRONLY)
         defer { _ = Glibc.close(output) }
-        return try (0..<4).map { number in
-            let script = "while echo x >f\(number) && rm f\(number); do :; done"
-            return try Program.start(["sh", "-c", script], in: mount.path, output: output)
+        // Each its own names: an rm whose shell was killed may still be about to remove one.
+        let script = "while echo x >f$$ && rm f$$; do :; done"
+        return try (0..<4).map { _ in
+            try Program.start(["sh", "-c", script], in: mount.path, output: output)
         }
     }
 
