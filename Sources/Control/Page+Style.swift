@@ -78,8 +78,8 @@ extension Page {
         thead th { border-top: 0; padding-top: 0; }
         tbody th { font-size: 1rem; font-weight: 600; color: inherit; overflow-wrap: anywhere; }
         td { overflow-wrap: anywhere; }
-        #directories th:first-child { width: 34%; }
-        #directories td:last-child, #directories th:last-child { text-align: right; padding-right: 0;
+        :is(#directories, #users) th:first-child { width: 34%; }
+        :is(#directories, #users) :is(td, th):last-child { text-align: right; padding-right: 0;
           white-space: nowrap; }
         #refusals td:first-child { white-space: nowrap; }
         .faint { color: var(--faint); }
@@ -102,8 +102,8 @@ extension Page {
             padding: .5rem 0; }
           tbody tr:first-child { border-top: 0; padding-top: 0; }
           th, td { border: 0; padding: 0; }
-          #directories th:first-child { width: auto; }
-          #directories tbody td:nth-child(2) { grid-column: 1 / -1; grid-row: 2; }
+          :is(#directories, #users) th:first-child { width: auto; }
+          :is(#directories, #users) tbody td:nth-child(2) { grid-column: 1 / -1; grid-row: 2; }
           #refusals td { grid-column: 1 / -1; }
         }
         @media (forced-colors: active) { .bar { border: 1px solid; } .bar > i { background: Highlight; } }
