@@ -308,22 +308,13 @@ public final class QuotaLedger: Sendable {
         }
     }
 
-    /// Changes what a transfer has taken by what has changed of it meanwhile, which nobody may refuse.
-    func adjustTransfer(from source: QuotaLedger, by bytes: Int) {
-        var ledger: QuotaLedger? = self
-        while let current = ledger {
-            let level = current.level
-            if bytes != 0, paysAt(level), !source.paysAt(level) { level.change(by: bytes) }
-            ledger = current.parent
-        }
-    }
-
-    /// Gives back at the levels that `source` does not reach, up to and without `end`.
+    /// Gives back at the levels that `source` does not reach, up to and without `end`. Less than no bytes:
+    /// what moves has grown by itself meanwhile, which nobody may refuse.
     func giveBackTransfer(from source: QuotaLedger, bytes: Int, nodes: Int, above end: QuotaLedger?) {
         var ledger: QuotaLedger? = self
         while let current = ledger, current !== end {
             let level = current.level
-            if bytes > 0, paysAt(level), !source.paysAt(level) { level.change(by: -bytes) }
+            if bytes != 0, paysAt(level), !source.paysAt(level) { level.change(by: -bytes) }
             if nodes > 0, !source.reaches(level) { level.giveBackNode() }
             ledger = current.parent
         }

@@ -163,7 +163,7 @@ public struct Transfer: ~Copyable {
     }
 
     fileprivate mutating func adjust(to bytes: Int) {
-        target.adjustTransfer(from: source, by: bytes - self.bytes)
+        target.giveBackTransfer(from: source, bytes: self.bytes - bytes, nodes: 0, above: nil)
         self.bytes = bytes
     }
 
