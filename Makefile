@@ -63,7 +63,7 @@ check: ## what CI runs: lint, build with import check, the canary, quick bounds,
 	$(MAKE) bound QUICK=1
 	Tests/ranks.sh .build/debug/dmemfs $(RELEASE_PROGRAM)
 	$(MAKE) allocations
-	$(SWIFT) test --disable-xctest
+	Tests/limit.sh 2700 $(SWIFT) test --disable-xctest
 
 soak: ## what runs long: a million hostile requests, stress on a mount, the sanitizers; MINUTES=10
 	@Tests/packages.sh $(BUILD_PACKAGES) $(TEST_PACKAGES)

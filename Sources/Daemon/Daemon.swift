@@ -289,6 +289,7 @@ final class RunningMount: Sendable {
         isReady.store(true, ordering: .relaxed)
         do throws(Errno) {
             try readiness.ready(summary)
+            heartbeat.begin()
             log.log(.info, .mounted, summary)
         } catch {
             // Who waited for us was killed: a mount that nobody knows of must not stay.

@@ -3,6 +3,7 @@ import Control
 import Fuse
 import Glibc
 import Logging
+import Synchronization
 import Tree
 
 /// Tells the service manager how the mount is: a line of status whenever it has changed, and that we are
@@ -18,6 +19,7 @@ final class Heartbeat: Sendable {
     private let session: Session
     private let freezer: Freezer
     private let log: Logger
+    private let hasBegun = Atomic<Bool>(false)
 
     init(_ readiness: Readiness, tree: Tree, session: Session, freezer: Freezer, log: Logger) {
         self.readiness = readiness
@@ -27,10 +29,14 @@ final class Heartbeat: Sendable {
         self.log = log
     }
 
+    /// Starts a thread, which says nothing before `begin`.
     func start() throws(Errno) {
         guard readiness.hasManager else { return }
         try Thread.start { [self] in run() }
     }
+
+    /// To be called when the manager knows that the mount is usable: his line of status is ours from now on.
+    func begin() { hasBegun.store(true, ordering: .relaxed) }
 
     private func run() {
         // Half of what the manager waits, as it recommends.
@@ -42,6 +48,7 @@ final class Heartbeat: Sendable {
         var before = session.beats()
         while true {
             ProcessWatch.pause(milliseconds: interval)
+            guard hasBegun.load(ordering: .relaxed) else { continue }
             let status = status
             if status != told { readiness.tellManager("STATUS=\(status)") }
             told = status

@@ -2,6 +2,7 @@ import Basics
 import Control
 import Daemon
 import Glibc
+import Support
 import Testing
 
 @Suite("a mount from start to end", .enabled(if: Program.canMount, "\(Program.mountSkip)"))
@@ -163,8 +164,7 @@ struct LifeTests {
         let held = unsafe open("\(mounted.mountpoint)/x", O_RDONLY | O_CLOEXEC)
         // It waits for the daemon only for a while; the file is closed before.
         let child = Program.start(["umount", "--lazy", mounted.mountpoint], into: "\(mounted.folder)/umount")
-        var wait = pollfd(fd: -1, events: 0, revents: 0)
-        while !isGone(mounted.mountpoint) { _ = unsafe poll(&wait, 1, 10) }
+        #expect(Patience.until { isGone(mounted.mountpoint) })
         close(held)
         #expect(Program.end(of: child) == 0)
         #expect(mounted.code() == 0)

@@ -3,6 +3,7 @@ import CLinux
 import Control
 import Daemon
 import Glibc
+import Support
 import Testing
 
 @Suite("resizing a mount in use", .enabled(if: Program.canMount, "\(Program.mountSkip)"))
@@ -75,11 +76,7 @@ struct ResizeTests {
         #expect(fill(10) == 0, "an overwrite")
         #expect(fill(11) != 0, "a growth")
         _ = unsafe unlink("\(mount.mountpoint)/file")
-        var tries = 0
-        while try status().usedBytes > 4 << 20, tries < 100 {
-            ProcessWatch.pause(milliseconds: 50)
-            tries += 1
-        }
+        #expect(try Patience.until { try status().usedBytes <= 4 << 20 })
         #expect(fill(3) == 0)
         #expect(fill(5) != 0)
     }
@@ -181,11 +178,7 @@ struct ProgramGuardTests {
         var figures = statvfs()
         #expect(unsafe statvfs(mount.mountpoint, &figures) == 0)
         #expect(figures.f_bavail == 0 && figures.f_bfree > 0)
-        var tries = 0
-        while !mount.err.contains("memory is short"), tries < 100 {
-            ProcessWatch.pause(milliseconds: 50)
-            tries += 1
-        }
+        #expect(Patience.until { mount.err.contains("memory is short") })
         #expect(mount.err.contains("files may not grow (ENOSPC)"), "\(mount.err)")
     }
 

@@ -2,6 +2,7 @@ import Basics
 import Control
 import Daemon
 import Glibc
+import Support
 import Testing
 
 @Suite("thresholds", .enabled(if: Program.canMount, "\(Program.mountSkip)"))
@@ -20,11 +21,7 @@ struct ThresholdTests {
     private func expectLine(
         _ mount: Mounted, _ words: String, times: Int = 1, at location: SourceLocation = #_sourceLocation
     ) {
-        var tries = 0
-        while lines(mount, with: words) < times, tries < 400 {
-            ProcessWatch.pause(milliseconds: 50)
-            tries += 1
-        }
+        _ = Patience.until { lines(mount, with: words) >= times }
         #expect(lines(mount, with: words) == times, "\(words): \(mount.err)", sourceLocation: location)
     }
 

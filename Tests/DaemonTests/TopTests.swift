@@ -3,6 +3,7 @@ import CLinux
 import Control
 import Daemon
 import Glibc
+import Support
 import Synchronization
 import Testing
 
@@ -156,7 +157,7 @@ struct TopTests {
         unsafe munmap(mapping, 300_000)
         // The kernel forgets them a moment later.
         let entry = try #require(mount.entry)
-        while try Client.status(of: entry).openUnlinkedBytes > 0 { Thread.pause(microseconds: 10_000) }
+        #expect(try Patience.until { try Client.status(of: entry).openUnlinkedBytes == 0 })
         #expect(try report(place).unlinked_nodes == 0)
     }
 
@@ -212,10 +213,10 @@ struct TopTests {
             #expect(report.named_bytes > still.bytes && report.named_bytes < 2 * report.limit_bytes)
             let users = try self.report(place, ["--by", "user"])
             #expect(users.named_bytes >= quiet.bytes)
-            while writers.rounds.load(ordering: .relaxed) == before { Thread.pause(microseconds: 1000) }
+            #expect(Patience.until { writers.rounds.load(ordering: .relaxed) != before })
         }
         writers.isOver.store(true, ordering: .relaxed)
-        while writers.running.load(ordering: .acquiring) > 0 { Thread.pause(microseconds: 1000) }
+        #expect(Patience.until { writers.running.load(ordering: .acquiring) == 0 })
     }
 
     @Test("a stranger is refused, and bad words are told apart")

@@ -2,6 +2,7 @@ import Basics
 import Control
 import Daemon
 import Glibc
+import Support
 import Testing
 
 @Suite("limits of users on a mount", .enabled(if: Program.canMount, "\(Program.mountSkip)"))
@@ -128,18 +129,10 @@ struct UserQuotaTests {
         }
         #expect(Program.run(["why", mount.mountpoint], asUser: Self.anna).out == said.out)
         let words = "user \(Self.anna) has reached the limit of 1 MiB on \(mount.mountpoint)"
-        var tries = 0
-        while !mount.err.contains(words), tries < 200 {
-            ProcessWatch.pause(milliseconds: 20)
-            tries += 1
-        }
-        #expect(mount.err.contains(words) && mount.err.contains("\(mount.mountpoint)/a ("), "\(mount.err)")
+        #expect(Patience.until { mount.err.contains(words) })
+        #expect(mount.err.contains("\(mount.mountpoint)/a ("), "\(mount.err)")
         let threshold = "user \(Self.anna) on \(mount.mountpoint) has come to 90 % of the limit of 1 MiB"
-        while !mount.err.contains(threshold), tries < 400 {
-            ProcessWatch.pause(milliseconds: 20)
-            tries += 1
-        }
-        #expect(mount.err.contains(threshold), "\(mount.err)")
+        #expect(Patience.until { mount.err.contains(threshold) }, "\(mount.err)")
     }
 
     /// Rule: users.rights

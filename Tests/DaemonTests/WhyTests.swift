@@ -2,6 +2,7 @@ import Basics
 import Control
 import Daemon
 import Glibc
+import Support
 import Testing
 
 @Suite("what was refused, and why", .enabled(if: Program.canMount, "\(Program.mountSkip)"))
@@ -245,11 +246,6 @@ struct WhyTests {
     private func awaitLog(
         of mount: Mounted, _ words: String, at location: SourceLocation = #_sourceLocation
     ) {
-        var tries = 0
-        while !mount.err.contains(words), tries < 200 {
-            ProcessWatch.pause(milliseconds: 50)
-            tries += 1
-        }
-        #expect(mount.err.contains(words), "\(mount.err)", sourceLocation: location)
+        #expect(Patience.until { mount.err.contains(words) }, "\(mount.err)", sourceLocation: location)
     }
 }

@@ -34,8 +34,6 @@ struct OwnMountTests {
             "the same over io_uring",
             .enabled(if: canMount && KernelRings.canSet, "the kernel's io_uring cannot be switched on"))
         func ownRequestOverIOUring() async throws {
-            let rings = try KernelRings(offered: true)
-            defer { rings.restore() }
             let path = Path("/tmp/dmemfs-ring-\(getpid())")
             try Kernel.mkdir(path)
             defer { Self.clear(path) }
@@ -58,8 +56,14 @@ struct OwnMountTests {
             let session = try Session(
                 serving: TreeServer(tree),
                 MountOptions(mountpoint: path, workers: 2, usesIOUring: overIOUring))
+            // The test waits for this process without a limit.
+            _ = alarm(60)
+            let rings = overIOUring ? try KernelRings(offered: true) : nil
             try session.mount()
-            _ = session.serve { _ = try? Kernel.stat(Path("\(path)/name")) }
+            _ = session.serve {
+                rings?.restore()
+                _ = try? Kernel.stat(Path("\(path)/name"))
+            }
         }
     #endif
 }

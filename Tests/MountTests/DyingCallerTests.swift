@@ -30,11 +30,14 @@ struct DyingCallerTests {
             try Self.make(mount.path / "b", bytes: 8 << 20)
             for _ in 0..<2 {
                 let child = try Self.startCaller(kind, in: mount.path)
+                _ = kill(child, SIGCONT)
                 try Self.awaitRequest(of: child)
                 _ = kill(child, SIGKILL)
                 let status = try Program.wait(for: child, seconds: 60)
                 #expect(status == 128 + SIGKILL)
                 try Self.useEverything(in: mount.path)
+                // The next maker finds it otherwise, and ends.
+                _ = try? Kernel.unlink(mount.path / "n")
             }
             for entry in try Kernel.list(mount.path) { try Kernel.unlink(mount.path / entry.name) }
             let left = try mount.settledUsage(start)
@@ -53,7 +56,7 @@ struct DyingCallerTests {
             let fd = try Kernel.open(mount.path / "read", O_RDONLY)
             // The others wait for each other, or do for long without the daemon.
             let children = try ["appender", "copier", "lister", "reader"].map {
-                try Self.startCaller($0, in: mount.path, stopped: true)
+                try Self.startCaller($0, in: mount.path)
             }
             posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED)
             try Program.stop(mount.process)
@@ -127,20 +130,19 @@ struct DyingCallerTests {
         try Kernel.close(fd)
     }
 
-    /// - Parameter stopped: whether it stops before its first request, and is waited for until it has.
-    private static func startCaller(_ kind: String, in directory: Path, stopped: Bool = false) throws -> Int32
-    {
+    /// Returns when it has stopped, which it does before what it is for.
+    private static func startCaller(_ kind: String, in directory: Path) throws -> Int32 {
         let log = try Program.temporaryFile()
         defer { _ = close(log) }
         let script = """
             import fcntl, os, signal
             a, b = os.open('a', os.O_RDWR), os.open('b', os.O_RDWR | os.O_CREAT)
             block = bytes(1 << 20)
-            \(stopped ? "os.kill(os.getpid(), signal.SIGSTOP)" : "")
+            os.kill(os.getpid(), signal.SIGSTOP)
             \(callers[kind] ?? "")
             """
         let child = try Program.start(["python3", "-c", script], in: directory, output: log)
-        if stopped { try Program.awaitStop(of: child) }
+        try Program.awaitStop(of: child)
         return child
     }
 
@@ -164,11 +166,7 @@ struct DyingCallerTests {
     }
 
     private static func until(_ condition: () throws -> Bool) throws {
-        let deadline = time(nil) + 60
-        while try !condition() {
-            if time(nil) >= deadline { throw Errno.timedOut }
-            _ = sched_yield()
-        }
+        if try !Patience.until(seconds: 60, condition) { throw Errno.timedOut }
     }
 
     /// Every lock that the caller or its request may have held is taken once.

@@ -107,14 +107,7 @@ final class FrozenScene {
 
     /// There is no event for what the status tells.
     private func awaitStatus(_ condition: (MountFixture.Status) -> Bool) throws {
-        let deadline = time(nil) + 60
-        while true {
-            let status = try mount.status()
-            if condition(status) { return }
-            _ = poll(nil, 0, 20)
-            if time(nil) >= deadline {
-                throw Failure("still \(status); \(said())")
-            }
-        }
+        if try Patience.until(seconds: 60, { try condition(mount.status()) }) { return }
+        throw Failure("still \(try mount.status()); \(said())")
     }
 }

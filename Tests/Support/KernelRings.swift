@@ -2,7 +2,9 @@ import Basics
 import Glibc
 
 /// The kernel's leave to have FUSE requests come through io_uring: a parameter of the whole machine, which
-/// root sets. One holds it at a time, in whatever process.
+/// root sets and the kernel heeds when it mounts. One holds it at a time, in whatever process.
+///
+/// Others wait for it with their threads. So whoever holds it must not wait for a thread of Swift's pool.
 package struct KernelRings: Sendable {
     private static let parameter: Path = "/sys/module/fuse/parameters/enable_uring"
 
@@ -10,6 +12,7 @@ package struct KernelRings: Sendable {
     private let before: [UInt8]
 
     /// From now until `restore` the kernel offers io_uring, or does not, to those who mount.
+    @available(*, noasync)
     package init(offered: Bool) throws {
         let setting = try Kernel.open(Self.parameter, O_RDWR)
         do {
@@ -25,9 +28,12 @@ package struct KernelRings: Sendable {
 
     package func restore() {
         _ = try? Kernel.write(setting, before, at: 0)
+        // A child between its fork and its exec has the descriptor as well.
+        _ = flock(setting, LOCK_UN)
         _ = Glibc.close(setting)
     }
 
+    @available(*, noasync)
     package static func with(offered: Bool, _ body: () throws -> Void) throws {
         let rings = try KernelRings(offered: offered)
         defer { rings.restore() }

@@ -5,8 +5,7 @@ import Glibc
 /// A dmemfs mount that the built program serves in a child process, and that always comes to an end.
 ///
 /// Every wait has a limit. A watchdog aborts the FUSE connection when a test takes too long, so that calls
-/// that
-/// hang in the mount fail instead.
+/// that hang in the mount fail instead.
 package final class MountFixture {
     package struct Failure: Error, CustomStringConvertible {
         package let description: String
@@ -47,18 +46,23 @@ package final class MountFixture {
         process = try Program.start(command, in: "/", output: log)
         do {
             connection = try Self.awaitMount(at: path, by: process, seconds: 20)
+            watchdog = try watch(for: seconds)
+            // The kernel asks for this only once the daemon serves, and then its control socket is there.
+            _ = try Kernel.stat(path)
         } catch {
             _ = kill(process, SIGKILL)
             _ = try? Program.wait(for: process, seconds: 5)
-            let said = (try? Program.everything(in: log)) ?? ""
+            watchdog?.disarm()
+            let said = self.said()
             _ = Glibc.close(log)
+            try? Kernel.unmount(path, flags: linux_umount_detach)
             try? Kernel.rmdir(path)
             throw Failure(description: "\(command.joined(separator: " ")): \(error)\n\(said)")
         }
-        let connection = self.connection
-        let process = self.process
-        let path = self.path
-        watchdog = try Watchdog(seconds: seconds) {
+    }
+
+    private func watch(for seconds: Int) throws -> Watchdog {
+        try Watchdog(seconds: seconds) { [connection, process, path] in
             print("watchdog: the mount is aborted after \(seconds) s; the daemon's threads:")
             print(Stacks.of(process))
             Self.abort(connection, at: path)
@@ -154,11 +158,7 @@ package final class MountFixture {
         defer { _ = Glibc.close(child) }
         let deadline = time(nil) + seconds
         while true {
-            if let found = try minor(of: path, in: Program.everything(in: table)) {
-                // The kernel asks for this only once the daemon serves, and then its control socket is there.
-                _ = try Kernel.stat(path)
-                return found
-            }
+            if let found = try minor(of: path, in: Program.everything(in: table)) { return found }
             let left = deadline - time(nil)
             if left <= 0 { throw Failure(description: "no mount within \(seconds) s") }
             var events = [
