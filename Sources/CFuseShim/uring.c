@@ -30,6 +30,10 @@
 #define MOST_MEMORY (8 << 20)
 /// An extended attribute must fit.
 #define LEAST_PAYLOAD (128 << 10)
+/// Where a yield takes so long, in ns, another had the processor, and will have it after the next as well.
+#define LONG_YIELD UINT64_C(500000)
+/// For how long a ring then does without yielding, in ns.
+#define SHARED_TIME UINT64_C(100000000)
 
 struct entry {
     char *payload;
@@ -48,6 +52,8 @@ struct shim_ring {
     unsigned count;
     char *memory;
     size_t bytes;
+    /// Until when somebody else is taken to want the processor.
+    uint64_t shared_until;
 };
 
 /// What this thread serves, and the ring it came from.
@@ -274,15 +280,21 @@ static void await_stop(struct shim_ring *ring) {
 ///
 /// For a while after a request it yields instead of sleeping. Where no processor is idle the kernel lets
 /// callers be where they are when they are answered; waking one on another processor costs more than most
-/// requests do. Nor need this thread be woken then.
+/// requests do. Nor need this thread be woken then. But where others want the processor a thread that yields
+/// waits for their whole turn, with each request, and one that is woken does not.
 static int await_request(struct shim_ring *ring) {
     uint64_t spin = ring->session->spin_microseconds * UINT64_C(1000);
-    int failure = ring_enter(&ring->ring, spin > 0 ? 0 : 1);
-    if (failure != 0 || spin == 0) return failure;
-    uint64_t deadline = shim_now() + spin;
+    uint64_t now = spin > 0 ? shim_now() : 0;
+    bool yields = spin > 0 && now >= ring->shared_until;
+    int failure = ring_enter(&ring->ring, yields ? 0 : 1);
+    if (failure != 0 || !yields) return failure;
+    uint64_t deadline = now + spin;
     while (!ring_has_any(&ring->ring)) {
-        if (shim_now() >= deadline) return ring_enter(&ring->ring, 1);
+        if (now >= deadline) return ring_enter(&ring->ring, 1);
+        uint64_t before = now;
         sched_yield();
+        now = shim_now();
+        if (now - before >= LONG_YIELD) ring->shared_until = now + SHARED_TIME;
     }
     return 0;
 }
