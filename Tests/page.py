@@ -187,6 +187,17 @@ def check_content(browser, mount):
     browser.wait(f"{points} > {before}", "the graph has grown")
 
 
+def check_freeze(browser, mount, pictures):
+    subprocess.run([mount.program, "freeze", mount.path], check=True, stdout=subprocess.DEVNULL)
+    writer = subprocess.Popen(["touch", f"{mount.path}/late"])
+    said = "document.getElementById('frozen').innerText"
+    browser.wait(f"/^Frozen until .* by user 0: 1 request waits/.test({said})", "it says that it is frozen")
+    browser.shoot(f"{pictures}/page-frozen.png")
+    subprocess.run([mount.program, "thaw", mount.path], check=True, stdout=subprocess.DEVNULL)
+    expect(writer.wait(LIMIT_SECONDS) == 0, "the request is not made")
+    browser.wait("document.getElementById('frozen').hidden", "it says that it is not frozen")
+
+
 def check_looks(browser, pictures):
     for width, height in ((1200, 900), (320, 640)):
         for scheme in ("light", "dark"):
@@ -243,6 +254,7 @@ def main():
             browser = Browser(f"{folder}/profile")
             check_content(browser, mount)
             check_keyboard(browser)
+            check_freeze(browser, mount, pictures)
             check_looks(browser, pictures)
             check_calm(browser, mount)
             mount.end()

@@ -124,6 +124,13 @@ extension Page {
             pair.append(make("dt", name), make("dd", value));
             return pair;
           }));
+          const frozen = status.frozen;
+          $("frozen").hidden = frozen === null;
+          if (frozen !== null) {
+            const until = new Date(frozen.until * 1000).toLocaleTimeString(), count = frozen.parked_requests;
+            $("frozen").textContent = `Frozen until ${until} by user ${frozen.user}: ` +
+              `${count} ${count === 1 ? "request waits" : "requests wait"}.`;
+          }
           const guard = status.guard, spare = guard.available_bytes;
           $("guard").className = guard.tripped ? "alarm" : "";
           $("guard").textContent = guard.mode === "none" ? "Not watching."

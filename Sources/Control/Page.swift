@@ -33,6 +33,7 @@ enum Page {
         </header>
         <noscript><p class="card">This page needs JavaScript; <a href="/metrics">/metrics</a> does not.</p>
         </noscript>
+        <p id="frozen" class="card alarm" role="status" hidden></p>
         <main id="main" tabindex="-1">
         <section class="card" aria-labelledby="use-title">
         <h2 id="use-title">Use</h2>
