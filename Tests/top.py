@@ -20,8 +20,8 @@ COVERED, UNCOVERED = "\x1b[?1049h", "\x1b[?1049l"
 
 
 class Screen:
-    """The program at a terminal, below a process that leads the session, as a shell does: the kernel stops nobody
-    whom nobody could continue."""
+    """The program at a terminal, below a process that leads the session, as a shell does: the kernel stops
+    nobody whom nobody could continue."""
 
     def __init__(self, rows=24):
         self.news, news = os.pipe()
