@@ -7,7 +7,7 @@ struct Main: ParsableCommand {
         commandName: "dmemfs-bench", abstract: "Measure dmemfs, beside tmpfs and by itself.",
         subcommands: [
             Everything.self, Mounts.self, Operations.self, Growth.self, GuardCost.self, QuotaCost.self,
-            QuotaSetting.self, TopCost.self,
+            QuotaSetting.self, TopCost.self, Bounds.self,
         ],
         defaultSubcommand: Everything.self)
 }

@@ -48,4 +48,25 @@ enum bench_work {
 /// Returns 0, or the errno of a call that failed; EIO for a read or a write that was cut short.
 int bench_run(enum bench_work work, int directory, int jobs, int64_t count, int64_t bytes);
 
+/// What a request is made of at the least, without FUSE.
+enum bench_part {
+    /// Writes 1 MiB of a new file.
+    bench_part_write,
+    /// Reserves and writes 1 MiB of a new file, as an engine must that refuses a request whole.
+    bench_part_reserved_write,
+    /// Copies 1 MiB between buffers that are in use.
+    bench_part_copy,
+    /// Copies 1 MiB to memory that is taken for it.
+    bench_part_copy_to_fresh,
+    /// Wakes another thread and is woken by it.
+    bench_part_turn,
+    /// The same with both on one processor.
+    bench_part_turn_on_one,
+};
+
+/// Does one part `count` times, with files that have no name in the open directory `directory`.
+///
+/// Returns the time for all in ns, or an errno below 0.
+int64_t bench_bound(enum bench_part part, int directory, int64_t count);
+
 #endif
