@@ -4,13 +4,13 @@ import Synchronization
 /// What a ledger counts of bytes, or of nodes: at its own level, and at those of the accounts above, all of
 /// which must agree.
 ///
-/// Where there are several levels below the mount's an account holds some **in advance**: it was taken at each
-/// of them and is in use at none. As long as that lasts, taking and giving back change one word for all of
-/// them, and the mount's. It is for who has this account alone, and so it must never be the reason of a
+/// Where there are several levels below the mount's, an account holds some **in advance**: it was taken at
+/// each of them and is in use at none. As long as that lasts, taking and giving back change one word for all
+/// of them, and the mount's. It is for who has this account alone, and so it must never be the reason of a
 /// refusal, nor be seen as use: before a level refuses, or tells what is in use, all accounts give back what
 /// they hold, and none takes anew meanwhile (`Advances.withNone`). And it is taken only where use can neither
 /// come to a limit or a mark nor fall below one while it is used up or filled: near them each level counts
-/// each change. The mount's level always does: it keeps the peak.
+/// each change. The mount's level always does, and keeps the peak.
 final class Account: Sendable {
     let level: QuotaLevel
     let gauge: Gauge
@@ -29,7 +29,9 @@ final class Account: Sendable {
     /// - Parameters:
     ///   - above: nil for the mount's, and where the level's bytes were set aside.
     ///   - most: what it may hold in advance.
-    init(_ gauge: Gauge, of level: QuotaLevel, below above: Account?, holding most: Int, in advances: Advances) {
+    init(
+        _ gauge: Gauge, of level: QuotaLevel, below above: Account?, holding most: Int, in advances: Advances
+    ) {
         self.gauge = gauge
         self.level = level
         let isBelowMount = above.map { $0.above == nil && !$0.level.isSetAside } ?? false
@@ -238,16 +240,10 @@ final class Account: Sendable {
 
 /// The accounts of a mount that hold something in advance.
 final class Advances: Sendable {
-    /// So many may at once, or it would take a while until all have given back.
-    private static let mostAccounts = 64
+    /// So many may at once, or it would take long until all have given back.
+    private static let mostAccounts = 1024
 
-    private let open: Lock<[Account]>
-
-    init() {
-        var open: [Account] = []
-        open.reserveCapacity(Advances.mostAccounts)
-        self.open = Lock(open)
-    }
+    private let open = Lock<[Account]>([])
 
     /// Runs `body` while nothing is held in advance: what is taken at each level is in use then.
     ///

@@ -28,7 +28,8 @@ final class Gauge: Sendable {
     var most: Int { limit.load(ordering: .relaxed) }
     /// What is in use, and what accounts hold in advance.
     var taken: Int { used.load(ordering: .sequentiallyConsistent) }
-    var free: Int { max(0, most - taken) }
+    /// `Int.max` where there is no limit.
+    var free: Int { most == .max ? .max : max(0, most - taken) }
     var isLent: Bool { lent.load(ordering: .sequentiallyConsistent) != 0 }
     /// The highest use there has been, where that is kept.
     var highest: Int { max(recentHighest, formerPeak.load(ordering: .relaxed)) }
@@ -131,8 +132,8 @@ final class Gauge: Sendable {
 
     /// Whether an account that may hold `most` might take `amount` in advance.
     func hasRoom(for amount: Int, lending most: Int) -> Bool {
-        let now = taken
-        return now <= ceiling - amount && now &+ amount &- lent.load(ordering: .relaxed) &- most >= marks.lower
+        let after = taken + amount
+        return after <= ceiling && after - lent.load(ordering: .relaxed) - most >= marks.lower
     }
 
     /// Up to here nobody who takes in advance has anything to notice later.

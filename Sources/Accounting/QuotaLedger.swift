@@ -23,7 +23,7 @@ public final class QuotaLedger: Sendable {
     /// whoever owns it.
     public var base: QuotaLedger { level.user == nil ? self : parent ?? self }
     /// What a ledger of a user takes, in bytes, together with its place in `UserLedgers`.
-    private static let userCost = 128
+    private static let userCost = 288
     /// The most that a ledger takes in advance. Of bytes so many that a file that is written by 4 KiB takes
     /// some once for 16 of them, and few enough that hardly any limit feels it.
     private static let bytesInAdvance = 128 << 10

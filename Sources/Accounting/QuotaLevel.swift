@@ -103,7 +103,7 @@ public final class QuotaLevel: Sendable {
 
 extension QuotaLevel {
     /// What a quota costs beside what counts in it, in bytes: the objects that stand for it.
-    public static let cost = 512
+    public static let cost = 640
 
     /// Charges what the level costs, and what is set aside for it, to the ledger above.
     ///
