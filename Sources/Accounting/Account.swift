@@ -134,7 +134,8 @@ final class Account: Sendable {
 
     @inline(never)
     private func rise(to now: Int) {
-        let now = gauge.isLent ? advances.withNone { gauge.taken } : now
+        // Looked at again: what was held a moment ago may have gone back since.
+        let now = gauge.isLent ? advances.withNone { gauge.taken } : min(now, gauge.taken)
         if gauge.rises(to: now) { level.wake?() }
     }
 
@@ -203,8 +204,10 @@ final class Account: Sendable {
 
     private func endLending(_ most: Int, giving held: Int) {
         // In this order: who finds nothing lent takes what is taken for what is in use.
-        if held > 0 { _ = gauge.giveBack(held) }
+        let now = gauge.giveBack(held)
         gauge.endLending(most)
+        // Who gave back a moment ago, and finds nothing lent, has compared what was still held with the mark.
+        if gauge.marks.falls(to: now) { level.wake?() }
         next?.endLending(most, giving: held)
     }
 
