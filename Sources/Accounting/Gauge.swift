@@ -148,7 +148,7 @@ final class Gauge: Sendable {
     /// Takes `amount` for an account that was lent to, where use cannot pass anything by what it then does
     /// without asking.
     func takeInAdvance(_ amount: Int) -> Bool {
-        guard hasRoom(for: amount, lending: 0), take(amount, upTo: ceiling) != nil else { return false }
+        guard take(amount, upTo: ceiling) != nil else { return false }
         guard mayFall(taken) else { return true }
         _ = giveBack(amount)
         return false

@@ -111,9 +111,8 @@ struct AdvanceTests {
         #expect(use.reached == 200_100 && use.used == 200_100)
         #expect(outer.level.mark(bytes: 50_000..<300_000, nodes: 0..<10))
         while rings.value == 1, one.bytes > 0 {
-            one.shrink(data: -1000, metadata: 0)
-            two.shrink(data: -1, metadata: 0)
-            try grow(&two, by: 1)
+            try grow(&one, by: 1)
+            one.shrink(data: -1001, metadata: 0)
         }
         #expect(one.bytes == 49_000 && outer.usedBytes == 49_100)
     }
