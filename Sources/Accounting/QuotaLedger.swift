@@ -13,8 +13,9 @@ public final class QuotaLedger: Sendable {
     /// The mount's ledger, or an outer directory's, for a directory's; nil for the mount's own. For that of
     /// what belongs to a user whichever of them it lies in.
     public let parent: QuotaLedger?
-    /// Who is asked next for bytes: nobody where the level's were set aside.
-    private let next: QuotaLedger?
+    /// Up to where the level's bytes were set aside.
+    private let bytes: Account
+    private let nodes: Account
     private let mount: MountUse
     /// How many levels there are, this one among them, but for a user's.
     public let depth: Int
@@ -22,11 +23,16 @@ public final class QuotaLedger: Sendable {
     /// whoever owns it.
     public var base: QuotaLedger { level.user == nil ? self : parent ?? self }
     /// What a ledger of a user takes, in bytes, together with its place in `UserLedgers`.
-    private static let userCost = 128
+    private static let userCost = 288
+    /// The most that a ledger takes in advance. Of bytes so many that a file that is written by 4 KiB takes
+    /// some once for 16 of them, and few enough that hardly any limit feels it.
+    private static let bytesInAdvance = 128 << 10
+    private static let nodesInAdvance = 64
 
     /// What is counted of the mount as a whole, whatever the level.
     private final class MountUse: Sendable {
         let level: QuotaLevel
+        let advances = Advances()
         let data = Atomic<Int>(0)
         let reserved = Atomic<Int>(0)
         let refusals: RefusalCounts
@@ -67,7 +73,8 @@ public final class QuotaLedger: Sendable {
         level = QuotaLevel(bytes: limitBytes, nodes: nodes, keepsPeak: true, waking: wake)
         mount = MountUse(level, refusals, nodeErrno, memoryGuard, wall, faults)
         parent = nil
-        next = nil
+        bytes = Account(level.bytes, of: level, below: nil, holding: 0, in: mount.advances)
+        self.nodes = Account(level.nodes, of: level, below: nil, holding: 0, in: mount.advances)
         depth = 1
     }
 
@@ -78,14 +85,22 @@ public final class QuotaLedger: Sendable {
     public init(_ level: QuotaLevel, below parent: QuotaLedger) {
         self.level = level
         self.parent = parent
-        next = level.isSetAside ? nil : parent
         mount = parent.mount
+        bytes = Account(
+            level.bytes, of: level, below: level.isSetAside ? nil : parent.bytes,
+            holding: QuotaLedger.bytesInAdvance, in: mount.advances)
+        nodes = Account(
+            level.nodes, of: level, below: parent.nodes, holding: QuotaLedger.nodesInAdvance,
+            in: mount.advances)
+        level.join(mount.advances)
         precondition(parent.level.user == nil, "a user's level is the innermost")
         depth = parent.depth + (level.user == nil ? 1 : 0)
         if level.user != nil { mount.slack.change(by: QuotaLedger.userCost) }
     }
 
     deinit {
+        bytes.end()
+        nodes.end()
         if level.user != nil { mount.slack.change(by: -QuotaLedger.userCost) }
     }
 
@@ -97,10 +112,10 @@ public final class QuotaLedger: Sendable {
     /// The part of the whole mount's use that is file data; the rest is metadata.
     public var dataBytes: Int { mount.data.load(ordering: .relaxed) }
     /// The most that the whole mount has used.
-    public var peakBytes: Int { mount.level.peakBytes }
+    public var peakBytes: Int { mount.level.bytes.highest }
 
     /// The same since `resetPeaks`.
-    public var recentPeakBytes: Int { mount.level.recentPeakBytes }
+    public var recentPeakBytes: Int { mount.level.bytes.recentHighest }
 
     public func resetPeaks() { mount.level.resetPeaks() }
     /// The part of the whole mount's use that is set aside for operations in flight.
@@ -113,36 +128,26 @@ public final class QuotaLedger: Sendable {
     public var faults: FaultPlan? { mount.faults }
 
     /// The lowest limit of all levels, in bytes: no single operation can need more.
-    public var leastLimitBytes: Int {
-        min(level.limitBytes, next?.leastLimitBytes ?? .max)
-    }
+    public var leastLimitBytes: Int { bytes.leastLimit }
 
     /// The least that the levels leave, in bytes; the memory guard is not asked.
-    public var freeBytes: Int {
-        min(max(0, level.limitBytes - level.usedBytes), next?.freeBytes ?? .max)
-    }
+    public var freeBytes: Int { bytes.free }
 
     /// The least that the levels leave, in nodes; `Int.max` where there is no limit.
-    public var freeNodes: Int {
-        min(max(0, level.limitNodes - level.usedNodes), parent?.freeNodes ?? .max)
-    }
+    public var freeNodes: Int { nodes.free }
 
     /// Whether what is charged to this ledger counts at `level`: for nodes. Bytes stop where they were set
     /// aside.
-    public func reaches(_ level: QuotaLevel) -> Bool {
-        self.level === level || parent?.reaches(level) ?? false
-    }
+    public func reaches(_ level: QuotaLevel) -> Bool { nodes.reaches(level) }
 
     /// Whether bytes that are charged to this ledger count at `level`.
-    public func paysAt(_ level: QuotaLevel) -> Bool {
-        self.level === level || next?.paysAt(level) ?? false
-    }
+    public func paysAt(_ level: QuotaLevel) -> Bool { bytes.reaches(level) }
 
     /// Whether a pool may take `bytes` more of which nothing is charged yet: 0 for what has been reserved.
     ///
     /// Everything that takes memory asks, whole pages too: what is held for nobody lies beside them.
     public func admitsPage(of bytes: Int) -> Bool {
-        if mount.level.usedBytes + slack.bytes + bytes <= mount.level.limitBytes + Slack.allowanceBytes {
+        if mount.level.bytes.taken + slack.bytes + bytes <= mount.level.limitBytes + Slack.allowanceBytes {
             return true
         }
         note(.bytes, at: mount.level, asked: max(bytes, QuotaLedger.pageBytes))
@@ -160,8 +165,11 @@ public final class QuotaLedger: Sendable {
     /// What the whole mount uses and has set aside for operations in flight, but for `own`.
     private func use(but own: Int) -> MemoryGuard.Use {
         MemoryGuard.Use(
-            usedBytes: mount.level.usedBytes - own, inFlightBytes: max(0, reservedBytes - own))
+            usedBytes: mount.level.bytes.taken - own, inFlightBytes: max(0, reservedBytes - own))
     }
+
+    /// How many accounts of the mount hold something in advance.
+    package var advanceCount: Int { mount.advances.count }
 
     // MARK: - Bytes
 
@@ -178,7 +186,7 @@ public final class QuotaLedger: Sendable {
         precondition(bytes >= 0)
         if bytes == 0 { return Reservation(0, of: self, behindWall: behindWall) }
         if let faults, faults.strikes(.reservation) { throw refusal(by: level, of: bytes) }
-        if let refusing = take(bytes) { throw refusal(by: refusing, of: bytes) }
+        if let refusing = self.bytes.take(bytes) { throw refusal(by: refusing, of: bytes) }
         mount.reserved.wrappingAdd(bytes, ordering: .relaxed)
         if let memoryGuard = mount.memoryGuard, !unguarded,
             !memoryGuard.admit(bytes, use: { use(but: bytes) })
@@ -204,15 +212,7 @@ public final class QuotaLedger: Sendable {
     public func withdrawRefusal() { mount.refusals.withdrawLast() }
 
     /// The peak of the whole mount's use that was seen, where more is used than is charged.
-    public func notePeak(_ bytes: Int = 0) { mount.level.notePeak(max(bytes, mount.level.usedBytes)) }
-
-    /// Takes `bytes` at every level, or nothing. Returns the level that refuses, or nil.
-    private func take(_ bytes: Int) -> QuotaLevel? {
-        guard level.take(bytes) else { return level }
-        guard let next, let refusing = next.take(bytes) else { return nil }
-        level.change(by: -bytes)
-        return refusing
-    }
+    public func notePeak(_ bytes: Int) { mount.level.bytes.notePeak(bytes) }
 
     private static let pageBytes = 4096
 
@@ -241,13 +241,8 @@ public final class QuotaLedger: Sendable {
         if dataDelta != 0 { mount.data.wrappingAdd(dataDelta, ordering: .relaxed) }
         if bytes != 0 { mount.reserved.wrappingSubtract(bytes, ordering: .relaxed) }
         let change = dataDelta + metadataDelta - bytes
-        if change != 0 { self.change(by: change) }
+        if change < 0 { self.bytes.giveBack(-change) } else if change > 0 { self.bytes.add(change) }
         wall?.settle(metadataDelta - (behindWall ? 0 : bytes))
-    }
-
-    private func change(by bytes: Int) {
-        level.change(by: bytes)
-        next?.change(by: bytes)
     }
 
     // MARK: - Nodes
@@ -256,15 +251,8 @@ public final class QuotaLedger: Sendable {
     ///
     /// - Throws: the mount's node-limit errno, `.diskQuotaExceeded` where a level below it refuses.
     public func reserveNode() throws(Errno) -> NodeReservation {
-        if let refusing = takeNode() { throw nodeRefusal(by: refusing) }
+        if let refusing = nodes.take(1) { throw nodeRefusal(by: refusing) }
         return NodeReservation(of: self)
-    }
-
-    private func takeNode() -> QuotaLevel? {
-        guard level.takeNode() else { return level }
-        guard let parent, let refusing = parent.takeNode() else { return nil }
-        level.giveBackNode()
-        return refusing
     }
 
     @inline(never)
@@ -278,10 +266,7 @@ public final class QuotaLedger: Sendable {
     }
 
     /// A node that had been committed is gone.
-    public func giveBackNode() {
-        level.giveBackNode()
-        parent?.giveBackNode()
-    }
+    public func giveBackNode() { nodes.giveBack(1) }
 
     // MARK: - Moving
 
@@ -291,32 +276,19 @@ public final class QuotaLedger: Sendable {
     /// - Throws: `.diskQuotaExceeded` where a level refuses; for what leaves a directory whose bytes were set
     ///   aside, `.noSpace` where the mount's does.
     func takeTransfer(from source: QuotaLedger, bytes: Int, nodes: Int) throws(Errno) {
-        var done: QuotaLedger = self
-        while true {
-            let level = done.level
-            if bytes > 0, paysAt(level), !source.paysAt(level), !level.take(bytes) {
-                giveBackTransfer(from: source, bytes: bytes, nodes: nodes, above: done)
-                throw refusal(by: level, of: bytes)
-            }
-            if nodes > 0, !source.reaches(level), !level.takeNode() {
-                if bytes > 0, paysAt(level), !source.paysAt(level) { level.change(by: -bytes) }
-                giveBackTransfer(from: source, bytes: bytes, nodes: nodes, above: done)
-                throw nodeRefusal(by: level)
-            }
-            guard let parent = done.parent else { return }
-            done = parent
+        if bytes > 0, let refusing = self.bytes.takeMoved(bytes, from: source.bytes) {
+            throw refusal(by: refusing, of: bytes)
+        }
+        if nodes > 0, let refusing = self.nodes.takeMoved(nodes, from: source.nodes) {
+            self.bytes.giveBackMoved(bytes, from: source.bytes)
+            throw nodeRefusal(by: refusing)
         }
     }
 
-    /// Gives back at the levels that `source` does not reach, up to and without `end`. Less than no bytes:
-    /// what moves has grown by itself meanwhile, which nobody may refuse.
-    func giveBackTransfer(from source: QuotaLedger, bytes: Int, nodes: Int, above end: QuotaLedger?) {
-        var ledger: QuotaLedger? = self
-        while let current = ledger, current !== end {
-            let level = current.level
-            if bytes != 0, paysAt(level), !source.paysAt(level) { level.change(by: -bytes) }
-            if nodes > 0, !source.reaches(level) { level.giveBackNode() }
-            ledger = current.parent
-        }
+    /// Gives back at the levels that `source` does not reach. Less than no bytes: what moves has grown by
+    /// itself meanwhile, which nobody may refuse.
+    func giveBackTransfer(from source: QuotaLedger, bytes: Int, nodes: Int) {
+        if bytes != 0 { self.bytes.giveBackMoved(bytes, from: source.bytes) }
+        if nodes > 0 { self.nodes.giveBackMoved(nodes, from: source.nodes) }
     }
 }

@@ -1,37 +1,25 @@
 public import Basics
 import Synchronization
 
-/// One limit, in bytes and in nodes, and what is in use of it: the mount's, a directory's, or a user's.
+/// A limit of bytes and one of nodes, and what is in use of them: the mount's, a directory's, or a user's.
 ///
-/// Files, directories, symlinks, devices, pipes and sockets count one node each. Invariant: use is at most
-/// the limit at every moment, but for a limit that was lowered to drain. All operations are atomics without a
-/// lock. They are relaxed because they publish no other memory: what was paid for is published by the lock of
-/// the inode that owns it. Only a limit and what is used of it meet in an order that all agree on.
+/// Files, directories, symlinks, devices, pipes and sockets count one node each. What is in use is told
+/// exactly: what accounts hold in advance is given back first (`Account`), for which a leaf lock is taken.
 public final class QuotaLevel: Sendable {
     private static let levels = Atomic<UInt64>(0)
     /// Never used twice in this process; above 0.
     public let number: UInt64
-    /// `Int.max`: none.
-    private let mostBytes: Atomic<Int>
-    private let used = Atomic<Int>(0)
-    /// `Int.max`: none.
-    private let mostNodes: Atomic<Int>
-    private let nodes = Atomic<Int>(0)
-    private let nodePeak = Atomic<Int>(0)
-    /// The highest `nodePeak` of before it was reset.
-    private let formerNodePeak = Atomic<Int>(0)
-    let byteMarks = UseMarks()
-    let nodeMarks = UseMarks()
+    let bytes: Gauge
+    let nodes: Gauge
+    /// Of the mount; none where nothing is taken in advance: at the mount's level.
+    private let advances = AtomicLazyReference<Advances>()
     /// Called when use has passed a mark, and when a limit was changed; nil where nobody watches. From any
-    /// thread, also one that holds locks of rank 4: to be quick about.
+    /// thread, also one that holds locks of all ranks: to be quick about, and without a lock.
     public let wake: (@Sendable () -> Void)?
     /// Whether the bytes of the limit were set aside from the level above, which is then not asked for each.
     public let isSetAside: Bool
     /// Whose limit it is, by the number of the user; nil for the mount's and a directory's.
     public let user: UInt32?
-    private let keepsPeak: Bool
-    private let peak = Atomic<Int>(0)
-    private let formerPeak = Atomic<Int>(0)
     /// What a directory's or a user's level costs itself, and what was set aside for it, charged to the
     /// ledger above. It is given back with the level at the latest. Rank 4.
     private let held = Lock<Charge?>(nil, as: .quota)
@@ -40,7 +28,7 @@ public final class QuotaLevel: Sendable {
     ///   - bytes: above 0; nil for no limit.
     ///   - nodes: nil for no limit.
     ///   - user: whose limit it is; nil for the mount's and a directory's.
-    ///   - keepsPeak: the mount's level does; no other, since each write would pay for it.
+    ///   - keepsPeak: the mount's level does; no other.
     ///   - wake: told when use passes a mark.
     public init(
         bytes: Int?, nodes: Int? = nil, isSetAside: Bool = false, of user: UInt32? = nil,
@@ -49,11 +37,19 @@ public final class QuotaLevel: Sendable {
         self.wake = wake
         precondition(bytes ?? 1 > 0)
         number = QuotaLevel.levels.wrappingAdd(1, ordering: .relaxed).newValue
-        mostBytes = Atomic(bytes ?? .max)
-        mostNodes = Atomic(nodes ?? .max)
+        self.bytes = Gauge(limit: bytes, keepsPeak: keepsPeak)
+        self.nodes = Gauge(limit: nodes, keepsPeak: keepsPeak)
         self.isSetAside = isSetAside
         self.user = user
-        self.keepsPeak = keepsPeak
+    }
+
+    /// A ledger of this level has come to be.
+    func join(_ advances: Advances) { _ = self.advances.storeIfNil(advances) }
+
+    /// Runs `body` while nothing is held in advance. It may take no lock.
+    func exactly<Result>(_ body: () -> Result) -> Result {
+        guard let advances = advances.load() else { return body() }
+        return advances.withNone(body)
     }
 
     /// The most that may be used, in bytes; nil for no limit.
@@ -68,24 +64,23 @@ public final class QuotaLevel: Sendable {
         return nodes == .max ? nil : nodes
     }
 
-    var limitBytes: Int { mostBytes.load(ordering: .relaxed) }
-    var limitNodes: Int { mostNodes.load(ordering: .relaxed) }
-    public var usedBytes: Int { used.load(ordering: .relaxed) }
-    public var usedNodes: Int { nodes.load(ordering: .relaxed) }
-    /// The same, in one order with the marks.
-    var currentBytes: Int { used.load(ordering: .sequentiallyConsistent) }
-    var currentNodes: Int { nodes.load(ordering: .sequentiallyConsistent) }
-    /// The highest `usedBytes` there has been, where that is kept.
-    var peakBytes: Int { max(recentPeakBytes, formerPeak.load(ordering: .relaxed)) }
-    /// The same since `resetPeaks`.
-    var recentPeakBytes: Int { peak.load(ordering: .relaxed) }
+    var limitBytes: Int { bytes.most }
+    var limitNodes: Int { nodes.most }
+    public var usedBytes: Int { exactly { bytes.taken } }
+    public var usedNodes: Int { exactly { nodes.taken } }
 
-    /// The highest `usedNodes` there has been, where that is kept.
-    public var peakNodes: Int { max(recentPeakNodes, formerNodePeak.load(ordering: .relaxed)) }
+    /// The highest `usedNodes` there has been: for the mount's level.
+    public var peakNodes: Int { nodes.highest }
     /// The same since `resetPeaks`.
-    public var recentPeakNodes: Int { nodePeak.load(ordering: .relaxed) }
+    public var recentPeakNodes: Int { nodes.recentHighest }
 
-    // MARK: - Limits
+    /// Begins anew to keep the recent peaks.
+    func resetPeaks() {
+        exactly {
+            bytes.resetPeak()
+            nodes.resetPeak()
+        }
+    }
 
     /// Sets the limit while it is in use; nil for none.
     ///
@@ -94,97 +89,13 @@ public final class QuotaLevel: Sendable {
     public func setMaxBytes(_ bytes: Int?, draining: Bool) -> Bool {
         precondition(bytes ?? 1 > 0)
         defer { wake?() }
-        return QuotaLevel.set(mostBytes, bytes ?? .max, used, draining: draining)
+        return exactly { self.bytes.setLimit(bytes, draining: draining) }
     }
 
     /// The same for the limit of nodes.
     public func setMaxNodes(_ nodes: Int?, draining: Bool) -> Bool {
         defer { wake?() }
-        return QuotaLevel.set(mostNodes, nodes ?? .max, self.nodes, draining: draining)
-    }
-
-    private static func set(
-        _ limit: borrowing Atomic<Int>, _ value: Int, _ used: borrowing Atomic<Int>, draining: Bool
-    ) -> Bool {
-        // A limit that is plainly too low is not even set for a moment, in which others would be refused.
-        if !draining, used.load(ordering: .relaxed) > value { return false }
-        let before = limit.exchange(value, ordering: .sequentiallyConsistent)
-        // Set first and look then, as `take` takes first and looks then: one of the two sees the other.
-        if !draining, used.load(ordering: .sequentiallyConsistent) > value {
-            limit.store(before, ordering: .sequentiallyConsistent)
-            return false
-        }
-        return true
-    }
-
-    // MARK: - Use
-
-    /// Apart, so that what takes and gives back stays small.
-    @inline(never)
-    private func ring() { wake?() }
-
-    @inline(__always)
-    func take(_ bytes: Int) -> Bool {
-        guard let now = QuotaLevel.take(bytes, of: mostBytes, used) else { return false }
-        if keepsPeak { peak.max(usedBytes, ordering: .relaxed) }
-        if byteMarks.rises(to: now) { ring() }
-        return true
-    }
-
-    /// Begins anew to keep the recent peaks. What is taken meanwhile counts for one side of it or the other.
-    func resetPeaks() {
-        formerPeak.max(peak.exchange(usedBytes, ordering: .relaxed), ordering: .relaxed)
-        formerNodePeak.max(nodePeak.exchange(usedNodes, ordering: .relaxed), ordering: .relaxed)
-        // What was taken between the look at the use and the exchange would be in neither.
-        peak.max(usedBytes, ordering: .relaxed)
-        nodePeak.max(usedNodes, ordering: .relaxed)
-    }
-
-    /// More was in use than is counted here.
-    func notePeak(_ bytes: Int) { peak.max(bytes, ordering: .relaxed) }
-
-    @inline(__always)
-    func takeNode() -> Bool {
-        guard let now = QuotaLevel.take(1, of: mostNodes, nodes) else { return false }
-        if keepsPeak { nodePeak.max(usedNodes, ordering: .relaxed) }
-        if nodeMarks.rises(to: now) { ring() }
-        return true
-    }
-
-    /// Returns what is used then, or nil where that would be too much.
-    @inline(__always)
-    private static func take(
-        _ amount: Int, of limit: borrowing Atomic<Int>, _ used: borrowing Atomic<Int>
-    ) -> Int? {
-        var seen = used.load(ordering: .relaxed)
-        while true {
-            // Subtract, so that the test cannot overflow.
-            guard amount <= limit.load(ordering: .relaxed) - seen else { return nil }
-            let (won, now) = used.weakCompareExchange(
-                expected: seen, desired: seen + amount, ordering: .sequentiallyConsistent)
-            if won { break }
-            seen = now
-        }
-        // The limit may have been lowered since it was read.
-        guard seen + amount <= limit.load(ordering: .sequentiallyConsistent) else {
-            used.wrappingSubtract(amount, ordering: .relaxed)
-            return nil
-        }
-        return seen + amount
-    }
-
-    /// Use changes by `bytes`, which nobody may refuse: they were taken before, or are given back.
-    @inline(__always)
-    func change(by bytes: Int) {
-        let now = used.wrappingAdd(bytes, ordering: .relaxed).newValue
-        if bytes < 0 ? byteMarks.falls(to: now) : byteMarks.rises(to: now) { ring() }
-    }
-
-    @inline(__always)
-    func giveBackNode() {
-        let before = nodes.wrappingSubtract(1, ordering: .relaxed).oldValue
-        precondition(before > 0, "more nodes were given back than were taken")
-        if nodeMarks.falls(to: before - 1) { ring() }
+        return exactly { self.nodes.setLimit(nodes, draining: draining) }
     }
 }
 
@@ -192,7 +103,7 @@ public final class QuotaLevel: Sendable {
 
 extension QuotaLevel {
     /// What a quota costs beside what counts in it, in bytes: the objects that stand for it.
-    public static let cost = 512
+    public static let cost = 640
 
     /// Charges what the level costs, and what is set aside for it, to the ledger above.
     ///
@@ -266,10 +177,8 @@ extension QuotaLevel {
     func release(_ charge: inout Charge, nodes: Int, to target: QuotaLedger) {
         held.withLock { held in
             guard var setAside = held.take() else { return }
-            // The limit first: nobody may take what is about to go.
-            mostBytes.wrappingSubtract(charge.bytes, ordering: .sequentiallyConsistent)
-            used.wrappingSubtract(charge.bytes, ordering: .relaxed)
-            for _ in 0..<nodes { giveBackNode() }
+            bytes.remove(charge.bytes)
+            _ = self.nodes.giveBack(nodes)
             charge.move(to: target, paidBy: &setAside)
             held = consume setAside
             wake?()

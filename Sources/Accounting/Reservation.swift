@@ -84,7 +84,6 @@ public struct Charge: ~Copyable {
         guard data != 0 else { return }
         change(data: data, metadata: 0)
         ledger.settle(0, data: data, metadata: 0)
-        ledger.notePeak()
     }
 
     // MARK: - Moving to another ledger
@@ -163,11 +162,11 @@ public struct Transfer: ~Copyable {
     }
 
     fileprivate mutating func adjust(to bytes: Int) {
-        target.giveBackTransfer(from: source, bytes: self.bytes - bytes, nodes: 0, above: nil)
+        target.giveBackTransfer(from: source, bytes: self.bytes - bytes, nodes: 0)
         self.bytes = bytes
     }
 
     deinit {
-        if !isCommitted { target.giveBackTransfer(from: source, bytes: bytes, nodes: nodes, above: nil) }
+        if !isCommitted { target.giveBackTransfer(from: source, bytes: bytes, nodes: nodes) }
     }
 }

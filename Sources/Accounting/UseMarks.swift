@@ -11,19 +11,19 @@ struct UseMarks: ~Copyable, Sendable {
     /// The use that came to the upper mark; 0 once that was seen.
     private let reached = Atomic<Int>(0)
 
+    var upper: Int { above.load(ordering: .sequentiallyConsistent) }
+    var lower: Int { below.load(ordering: .sequentiallyConsistent) }
+
     /// Use has grown to `now`. Returns whether to wake somebody.
-    @inline(__always)
     func rises(to now: Int) -> Bool {
-        now >= above.load(ordering: .sequentiallyConsistent) && passes(upwards: now)
+        now >= upper && passes(upwards: now)
     }
 
     /// Use has shrunk to `now`. Returns whether to wake somebody.
-    @inline(__always)
     func falls(to now: Int) -> Bool {
-        now < below.load(ordering: .sequentiallyConsistent) && passesDownwards()
+        now < lower && passesDownwards()
     }
 
-    @inline(never)
     private func passes(upwards now: Int) -> Bool {
         guard above.exchange(.max, ordering: .sequentiallyConsistent) != .max else { return false }
         // By who wakes somebody alone: it is seen then, and not mistaken for a later rise.
@@ -31,7 +31,6 @@ struct UseMarks: ~Copyable, Sendable {
         return true
     }
 
-    @inline(never)
     private func passesDownwards() -> Bool {
         below.exchange(.min, ordering: .sequentiallyConsistent) != .min
     }
@@ -58,15 +57,17 @@ extension QuotaLevel {
     /// Where the bytes, and the nodes, stand.
     public func takeUse() -> (bytes: LevelUse, nodes: LevelUse) {
         (
-            LevelUse(limit: maxBytes, used: usedBytes, reached: byteMarks.takeReached()),
-            LevelUse(limit: maxNodes, used: usedNodes, reached: nodeMarks.takeReached())
+            LevelUse(limit: maxBytes, used: usedBytes, reached: self.bytes.marks.takeReached()),
+            LevelUse(limit: maxNodes, used: usedNodes, reached: self.nodes.marks.takeReached())
         )
     }
 
     /// Has somebody woken when use is no longer in these ranges. Returns false where it is not now.
     public func mark(bytes: Range<Int>, nodes: Range<Int>) -> Bool {
-        byteMarks.set(below: bytes.lowerBound, above: bytes.upperBound)
-        nodeMarks.set(below: nodes.lowerBound, above: nodes.upperBound)
-        return bytes.contains(currentBytes) && nodes.contains(currentNodes)
+        exactly {
+            self.bytes.marks.set(below: bytes.lowerBound, above: bytes.upperBound)
+            self.nodes.marks.set(below: nodes.lowerBound, above: nodes.upperBound)
+            return bytes.contains(self.bytes.taken) && nodes.contains(self.nodes.taken)
+        }
     }
 }

@@ -25,6 +25,17 @@ import Synchronization
         lockSlowly()
     }
 
+    /// Takes the lock if it is free. Returns whether it did.
+    public borrowing func lockIfFree(as rank: LockRank) -> Bool {
+        guard
+            word.compareExchange(
+                expected: 0, desired: 1, successOrdering: .acquiring, failureOrdering: .relaxed
+            ).exchanged
+        else { return false }
+        rank.willTake()
+        return true
+    }
+
     public borrowing func unlock(as rank: LockRank) {
         rank.didRelease()
         if word.exchange(0, ordering: .releasing) == 2 {
@@ -90,5 +101,13 @@ private func spinHint() {
         word.lock(as: rank)
         defer { word.unlock(as: rank) }
         return unsafe try body(&storage.pointee)
+    }
+
+    /// The same where the lock is free; nil where it is not.
+    @inlinable
+    public borrowing func withLockIfFree<Result>(_ body: (inout Value) -> Result) -> Result? {
+        guard word.lockIfFree(as: rank) else { return nil }
+        defer { word.unlock(as: rank) }
+        return unsafe body(&storage.pointee)
     }
 }

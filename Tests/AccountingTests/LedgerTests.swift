@@ -187,6 +187,7 @@ struct NodeTests {
         let ledger = QuotaLedger(limitBytes: 1)
         let level = ledger.level
         try ledger.reserveNode().commit()
+        #expect(ledger.freeNodes == .max, "there is none")
         try ledger.reserveNode().commit()
         #expect(!level.setMaxNodes(1, draining: false) && level.maxNodes == nil)
         #expect(level.setMaxNodes(1, draining: true) && level.maxNodes == 1)
