@@ -1,6 +1,7 @@
 import Accounting
 import ArgumentParser
 import Basics
+import Storage
 import Tree
 
 /// What each operation takes as the tree grows, and as one directory does.
@@ -22,6 +23,9 @@ struct Growth: ParsableCommand {
 
     @Option(help: "How many rounds at each size; the median counts for times, the most for allocations.")
     var rounds = 3
+
+    @Flag(help: "Take memory in huge pages, as a mount does with --huge within_size.")
+    var hugePages = false
 
     private static let filesPerFolder = 1000
     private static let shown: [Operation] = [
@@ -48,7 +52,9 @@ struct Growth: ParsableCommand {
     private func show(_ what: String, _ sizes: [Int], folders: (Int) -> Int) throws {
         var table = Table([what] + Self.shown.map { "\($0.rawValue)" } + ["most allocations"])
         for size in sizes {
-            let tree = try Tree(TreeConfiguration(limits: Limits(bytes: 16 << 30)))
+            let tree = try Tree(
+                TreeConfiguration(
+                    limits: Limits(bytes: 16 << 30), storage: StoragePolicy(takesHugePages: hugePages)))
             let population = try Population(files: size, folderCount: folders(size), in: tree)
             // A directory must stay the size that the row names: fewer new names go into a small one.
             let count = min(count, max(size, 1000))
