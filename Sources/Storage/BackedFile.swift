@@ -25,6 +25,8 @@ public struct BackedFile: ~Copyable {
 
     /// It has been open for writing, and so may be mapped.
     private var mayBeMapped = false
+    /// Pages behind the end may be there.
+    private var mayReachBeyondEnd = false
 
     private static let pageBytes = PageArena.pageBytes
 
@@ -53,7 +55,7 @@ public struct BackedFile: ~Copyable {
         hasHeld = size > 0
         if size > 0 {
             try tmpfs.withDescriptor(of: number) { (file) throws(Errno) in
-                guard ftruncate(file, size) == 0 else { throw Errno(rawValue: errno) }
+                try BackedFile.truncate(file, to: size)
             }
         }
         note(try tmpfs.status(of: number))
@@ -69,6 +71,7 @@ public struct BackedFile: ~Copyable {
         pages = 0
         isPaid = isPaid && keepingPaid
         hasHeld = false
+        mayReachBeyondEnd = false
     }
 
     private mutating func note(_ status: linux_file) {
@@ -159,10 +162,10 @@ public struct BackedFile: ~Copyable {
 
     // MARK: Bytes
 
-    /// Reserves what `range` lacks, has the kernel provide it, and then lets `change` work on it.
+    /// Reserves what `range` lacks, and then has `change` make it so, all or nothing.
     private mutating func growing(
-        _ range: Range<Int>, mode: Int32, size: Int, in tmpfs: PrivateTmpfs, charge: inout Charge,
-        _ change: (Int32) throws(Errno) -> Void
+        _ range: Range<Int>, size: Int, in tmpfs: PrivateTmpfs, charge: inout Charge,
+        _ change: (_ file: Int32, _ missing: Int, QuotaLedger) throws(Errno) -> Void
     ) throws(Errno) {
         let (wasThere, wasPaid) = (number != 0, isPaid)
         do throws(Errno) {
@@ -170,15 +173,17 @@ public struct BackedFile: ~Copyable {
             let reservation = try charge.ledger.reserve(missing * Self.pageBytes, behindWall: true)
             let ledger = charge.ledger
             try tmpfs.withDescriptor(of: number) { (file) throws(Errno) in
-                // A mode without flags also moves the end.
-                if missing > 0 || mode == 0 { try BackedFile.provide(range, mode: mode, of: file, ledger) }
-                try change(file)
+                try change(file, missing, ledger)
             }
             reservation.commit(into: &charge, data: missing * Self.pageBytes, metadata: 0)
             pages += UInt32(missing)
         } catch {
-            // A file that was made for nothing goes again.
-            if !wasThere { removeFile(keepingPaid: wasPaid, in: tmpfs, charge: &charge) }
+            // A file that was made for nothing goes again, and what was undone is no change.
+            if !wasThere {
+                removeFile(keepingPaid: wasPaid, in: tmpfs, charge: &charge)
+            } else {
+                try settle(in: tmpfs, charge: &charge)
+            }
             throw error
         }
         try settle(in: tmpfs, charge: &charge)
@@ -206,10 +211,14 @@ public struct BackedFile: ~Copyable {
         }
     }
 
-    /// Has the kernel take the pages of a range, all or none. Throws `.noSpace` where the wall is reached.
+    /// Has the kernel take the pages of a range that are missing, all or none. Throws `.noSpace` where the
+    /// wall is reached.
     private static func provide(
-        _ range: Range<Int>, mode: Int32, of file: Int32, _ ledger: QuotaLedger
+        _ range: Range<Int>, _ missing: Int, keepingSize: Bool, of file: Int32, _ ledger: QuotaLedger
     ) throws(Errno) {
+        // Without the flag the end is moved as well.
+        if missing == 0, keepingSize { return }
+        let mode = keepingSize ? linux_falloc_keep_size : 0
         if let faults = ledger.faults, faults.strikes(.pages) { throw .noSpace }
         let (start, count) = (Int64(range.lowerBound), Int64(range.count))
         if linux_fallocate(file, mode, start, count) == 0 { return }
@@ -230,13 +239,38 @@ public struct BackedFile: ~Copyable {
     ) throws(Errno) {
         guard bytes.byteCount > 0 else { return }
         let range = offset..<offset + bytes.byteCount
-        try growing(range, mode: linux_falloc_keep_size, size: size, in: tmpfs, charge: &charge) {
-            (file) throws(Errno) in
+        let isUndoable = offset >= size && !mayReachBeyondEnd
+        try growing(range, size: size, in: tmpfs, charge: &charge) { (file, missing, ledger) throws(Errno) in
+            if isUndoable, try BackedFile.append(bytes, at: offset, size: size, in: file, ledger) { return }
+            try BackedFile.provide(range, missing, keepingSize: true, of: file, ledger)
             try BackedFile.store(bytes, at: offset, in: file)
         }
     }
 
-    /// Writes to pages that are there, for which nothing more is needed.
+    /// Writes behind the end of a file that has nothing there, where a truncation undoes what was written of
+    /// it: so the kernel need not walk over the pages twice. Returns false where the wall is in the way.
+    private static func append(
+        _ bytes: RawSpan, at offset: Int, size: Int, in file: Int32, _ ledger: QuotaLedger
+    ) throws(Errno) -> Bool {
+        let isStruck = ledger.faults?.strikes(.pages) ?? false
+        do throws(Errno) {
+            try store(isStruck ? bytes.extracting(first: bytes.byteCount / 2) : bytes, at: offset, in: file)
+            if !isStruck { return true }
+        } catch {
+            guard error == .noSpace else {
+                try truncate(file, to: size)
+                throw error
+            }
+        }
+        try truncate(file, to: size)
+        if isStruck { throw .noSpace }
+        return false
+    }
+
+    private static func truncate(_ file: Int32, to size: Int) throws(Errno) {
+        guard ftruncate(file, size) == 0 else { throw Errno(rawValue: errno) }
+    }
+
     private static func store(_ bytes: RawSpan, at offset: Int, in file: Int32) throws(Errno) {
         let failure = unsafe bytes.withUnsafeBytes { source in
             var done = 0
@@ -254,8 +288,10 @@ public struct BackedFile: ~Copyable {
     mutating func allocate(
         _ range: Range<Int>, size: Int, keepingSize: Bool, in tmpfs: PrivateTmpfs, charge: inout Charge
     ) throws(Errno) {
-        let mode = keepingSize ? linux_falloc_keep_size : 0
-        try growing(range, mode: mode, size: size, in: tmpfs, charge: &charge) { (_) throws(Errno) in }
+        try growing(range, size: size, in: tmpfs, charge: &charge) { (file, missing, ledger) throws(Errno) in
+            try BackedFile.provide(range, missing, keepingSize: keepingSize, of: file, ledger)
+        }
+        mayReachBeyondEnd = mayReachBeyondEnd || keepingSize
     }
 
     /// tmpfs has no ZERO_RANGE: zeros are written over what the file has.
@@ -263,8 +299,9 @@ public struct BackedFile: ~Copyable {
         _ range: Range<Int>, size: Int, keepingSize: Bool, in memory: Memory, _ tmpfs: PrivateTmpfs,
         charge: inout Charge
     ) throws(Errno) {
-        let mode = keepingSize ? linux_falloc_keep_size : 0
-        try growing(range, mode: mode, size: size, in: tmpfs, charge: &charge) { (file) throws(Errno) in
+        mayReachBeyondEnd = mayReachBeyondEnd || keepingSize
+        try growing(range, size: size, in: tmpfs, charge: &charge) { (file, missing, ledger) throws(Errno) in
+            try BackedFile.provide(range, missing, keepingSize: keepingSize, of: file, ledger)
             var offset = range.lowerBound
             let end = min(range.upperBound, size)
             while offset < end {
@@ -281,7 +318,7 @@ public struct BackedFile: ~Copyable {
     mutating func resize(to size: Int, in tmpfs: PrivateTmpfs, charge: inout Charge) throws(Errno) {
         guard number != 0 else { return }
         try tmpfs.withDescriptor(of: number) { (file) throws(Errno) in
-            guard ftruncate(file, size) == 0 else { throw Errno(rawValue: errno) }
+            try BackedFile.truncate(file, to: size)
         }
         try settle(in: tmpfs, charge: &charge)
     }
