@@ -51,7 +51,7 @@ import Synchronization
 }
 
 extension Atomic<UInt32> {
-    /// Lends the address of the word. It is stable: an `Atomic` cannot be copied, and nobody moves one in use.
+    /// Lends the address of the word. It is stable: an `Atomic` cannot be copied; nobody moves one in use.
     @unsafe borrowing func withFutex(_ body: (UnsafePointer<UInt32>) -> Void) {
         unsafe withUnsafePointer(to: self) {
             unsafe body(UnsafeRawPointer($0).assumingMemoryBound(to: UInt32.self))
