@@ -50,7 +50,7 @@ struct PreparedMemoryTests {
     func content() throws {
         let file = try StoredFile(StoragePolicy(kind: .randomAccess), limitBytes: 96 << 20)
         var generator = SystemRandomNumberGenerator()
-        for round in 0..<60 {
+        for round in 0..<24 {
             let count = Int.random(in: 140_000...1_100_000, using: &generator)
             let hole = Int.random(in: 0...9000, using: &generator)
             let bytes = [UInt8](repeating: UInt8(round + 1), count: count)
