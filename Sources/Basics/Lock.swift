@@ -39,7 +39,7 @@ import Synchronization
     public borrowing func unlock(as rank: LockRank) {
         rank.didRelease()
         if word.exchange(0, ordering: .releasing) == 2 {
-            unsafe withFutex { unsafe linux_futex_wake_one($0) }
+            unsafe word.withFutex { unsafe linux_futex_wake_one($0) }
         }
     }
 
@@ -56,14 +56,15 @@ import Synchronization
             spinHint()
         }
         while word.exchange(2, ordering: .acquiring) != 0 {
-            unsafe withFutex { unsafe linux_futex_wait($0, 2) }
+            unsafe word.withFutex { unsafe linux_futex_wait($0, 2) }
         }
     }
+}
 
-    /// Lends the address of the word. It is stable: an `Atomic` cannot be copied, and nobody moves a lock in
-    /// use.
-    @unsafe private borrowing func withFutex(_ body: (UnsafePointer<UInt32>) -> Void) {
-        unsafe withUnsafePointer(to: word) {
+extension Atomic<UInt32> {
+    /// Lends the address of the word. It is stable: an `Atomic` cannot be copied; nobody moves one in use.
+    @unsafe borrowing func withFutex(_ body: (UnsafePointer<UInt32>) -> Void) {
+        unsafe withUnsafePointer(to: self) {
             unsafe body(UnsafeRawPointer($0).assumingMemoryBound(to: UInt32.self))
         }
     }

@@ -220,6 +220,7 @@ final class RunningMount: Sendable {
             try thresholdWatch.start(
                 watching: tree, growsByItself: configuration.engine == .passthrough)
             try heartbeat.start()
+            if tmpfs == nil { try Thread.start { [tree] in while true { tree.prepareMemory() } } }
         } catch {
             Self.detach(path)
             readiness.failed(["cannot start a thread: \(Wording.of(error))"], status: .mountFailed)

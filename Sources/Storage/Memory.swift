@@ -29,6 +29,10 @@ import Glibc
     let nameHashMask: UInt64
     private let ledger: QuotaLedger
     private var slack: Slack { ledger.slack }
+    /// The page behind which a large file may want more.
+    private let wanted = Handoff()
+    /// From how many pages on a request is one of a large file, which will want as many again.
+    private static let largePages = 32
 
     /// - Parameters:
     ///   - ledger: the mount's; it is told of the slack, and says whether it may grow.
@@ -123,11 +127,15 @@ import Glibc
     func takePages(_ count: Int) throws(Errno) -> PageStash {
         var stash = PageStash(of: self)
         guard count == 0 || ledger.admitsPage(of: 0) else { throw .noSpace }
+        var end: UInt32 = 0
         while stash.count < count {
             if let faults = ledger.faults, faults.strikes(.pages) { throw .noSpace }
             let missing = count - stash.count
-            stash.add(try takeRun(upTo: missing))
+            let run = try takeRun(upTo: missing)
+            end = run.first + UInt32(run.count)
+            stash.add(run)
         }
+        if count >= Memory.largePages { wanted.offer(end) }
         return stash
     }
 
@@ -136,14 +144,34 @@ import Glibc
         let run = try pages.withLock { (arena) throws(Errno) in
             try arena.takeRun(upTo: count, inBlocks: inBlocks)
         }
-        if unsafe PageArena.populate(run, at: address(ofPage: run.first)) {
-            if run.spare > 0 { pages.withLock { $0.keepSpare(of: run) } }
-            return run
-        }
-        pages.withLock { $0.abandon(run) }
+        if populate(run) { return run }
         guard run.isBlocks else { throw .noSpace }
         // There may be memory for what is needed, if not for a whole block.
         return try takeRun(upTo: count, inBlocks: false)
+    }
+
+    /// Populates what was taken, and frees what is spare; or, where there is no memory, all of it.
+    private func populate(_ run: PageRun) -> Bool {
+        guard unsafe PageArena.populate(run, at: address(ofPage: run.first)) else {
+            pages.withLock { $0.abandon(run) }
+            return false
+        }
+        if run.spare > 0 { pages.withLock { $0.keepSpare(of: run) } }
+        return true
+    }
+
+    /// Waits until a large file has grown, and then makes ready what it will want next: those pages are free,
+    /// and kept as if they had been freed. Who writes the file makes its own next piece meanwhile.
+    ///
+    /// For one thread that does nothing else; without it requests populate what they take.
+    public func prepare() {
+        let end = wanted.take()
+        // What nobody could use, or the guard would refuse, is not taken.
+        while min(ledger.freeBytes, ledger.admittedBytes) >= ReservedMemory.blockBytes,
+            let run = pages.withLock({ $0.takeBlock(behind: end) })
+        {
+            guard populate(run) else { return }
+        }
     }
 
     func freePages(_ first: UInt32, count: Int) {

@@ -22,6 +22,7 @@ struct PageRun: Hashable {
 /// giving a page back and taking it again costs a microsecond. Fresh pages come in blocks of 256 KiB, or of a
 /// huge page, where one is untouched: what is not needed of it is kept as if it had been freed. A block that
 /// is free goes back in one call. The first block is taken page by page, so that a small mount stays small.
+/// What a large file will want next can be made ready meanwhile: `takeBlock(behind:)`.
 /// Page 0 is never given out, so that 0 can mean "no page".
 @safe struct PageArena: ~Copyable {
     static let pageBytes = 4096
@@ -111,7 +112,7 @@ struct PageRun: Hashable {
             keptPages -= run.count
         } else {
             if inBlocks, blockStart == first { widen(&run) }
-            for page in first..<first + run.count + run.spare { setResident(page, true) }
+            for page in first..<first + run.count { setResident(page, true) }
         }
         return run
     }
@@ -131,9 +132,14 @@ struct PageRun: Hashable {
         } else {
             return
         }
+        makeBlocks(&run)
+    }
+
+    private func makeBlocks(_ run: inout PageRun) {
         run.isBlocks = true
         guard inHugePages else { return }
         run.isHuge = true
+        let first = Int(run.first)
         let blocks = first / blockPages..<(first + run.count + run.spare) / blockPages
         memory.expectHuge(blocks)
     }
@@ -148,7 +154,29 @@ struct PageRun: Hashable {
         }
         guard pages.allSatisfy({ !isResident($0) }), taken.takeIfFree(pages) else { return false }
         keptPages += pages.count
+        for page in pages { setResident(page, true) }
         return true
+    }
+
+    /// As many pages as one request can need.
+    private static let readyPages = 256
+
+    /// Takes an untouched block of those that a large file will want which has pages up to `end`, all of it
+    /// spare: the caller's to `populate`, and then to give to `keepSpare` or `abandon`. nil where they are
+    /// ready, or more may not be kept.
+    mutating func takeBlock(behind end: UInt32) -> PageRun? {
+        guard takesBlocks else { return nil }
+        var block = blockStart(at: Int(end))
+        let last = block + max(PageArena.readyPages, blockPages)
+        while block < last, keptPages + blockPages <= keptPagesLimit {
+            if takeSpare(block..<block + blockPages) {
+                var run = PageRun(first: UInt32(block), count: 0, isDirty: false, spare: blockPages)
+                makeBlocks(&run)
+                return run
+            }
+            block += blockPages
+        }
+        return nil
     }
 
     /// Where the block begins that `page` is in or stands before: never the first one.

@@ -15,7 +15,8 @@ public struct StoragePolicy: Hashable, Sendable {
     public var chunkOverheadBytes: Int
     /// Files larger than this many bytes are not promoted; nil: all are.
     public var promotionLimitBytes: Int?
-    /// How much freed memory is kept for the next file before it goes back to the operating system.
+    /// How much free memory is kept for the next file before it goes back to the operating system, what is
+    /// made ready for a large file that grows among it. In bytes, at least 0.
     public var keptFreeBytes: Int
     /// Whether memory may be taken in huge pages: less for the processor to look up, and where fresh ones
     /// are dear, as in a virtual machine that has to ask its host for them, slow to come.

@@ -188,6 +188,12 @@ public final class Tree: Sendable {
         ledger.wall?.hold(isHeld)
     }
 
+    /// Waits until a large file has grown, and makes ready the memory that it will want next: for one thread
+    /// that does nothing else.
+    public func prepareMemory() {
+        memory.prepare()
+    }
+
     /// Has the memory guard look where its last look is an interval old, so that what it says is of now.
     public func lookAtMemory() {
         ledger.lookAtMemory()

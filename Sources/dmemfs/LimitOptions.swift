@@ -36,7 +36,7 @@ struct LimitOptions: ParsableArguments {
     @Option(help: "How much memory to leave for everybody else. (default: 64M)")
     var memoryGuardHeadroom: String?
 
-    @Option(help: "How much freed memory to keep for the next file, for speed. (default: 8M)")
+    @Option(help: "How much free memory to keep ready for the next file, for speed. (default: 8M)")
     var keepFree: String?
 
     @Flag(help: "Keep and heed POSIX ACLs; costs requests for each directory that changes.")

@@ -186,6 +186,37 @@ struct ServiceTests {
         #expect(mounted.code() == 0)
     }
 
+    /// How many pages were put in place for the threads of the daemon that serve no requests.
+    private func faultsBesideRequests(of process: pid_t) throws -> Int {
+        var sum = 0
+        for thread in try Files.names(in: "/proc/\(process)/task") {
+            let text = try Files.text(of: "/proc/\(process)/task/\(thread)/stat")
+            guard !text.contains("(dmemfs-fuse)") else { continue }
+            let fields = text[(text.lastIndex(of: ")") ?? text.startIndex)...].split(separator: " ")
+            sum += Int(fields[8]) ?? 0
+        }
+        return sum
+    }
+
+    @Test("while a large file is written, the memory for its next piece is made ready")
+    func preparedMemory() throws {
+        let mounted = Mounted(["--size", "64M"])
+        #expect(mounted.isReady, "\(mounted.err)")
+        let before = try faultsBesideRequests(of: mounted.process)
+        let fill = "dd if=/dev/zero of='\(mounted.mountpoint)/x' bs=1M count=1"
+        #expect(Program.spawnAndWait("/bin/sh", ["sh", "-c", fill], into: "/dev/null") == 0)
+        // A MiB and the few faults of everything else; it need not be there when the write has returned.
+        let deadline = Files.monotonicMilliseconds() + 10_000
+        var faults = 0
+        repeat {
+            ProcessWatch.pause(milliseconds: 10)
+            faults = try faultsBesideRequests(of: mounted.process) - before
+        } while faults < 256 && Files.monotonicMilliseconds() < deadline
+        #expect(faults >= 256 && faults < 400, "\(faults) faults")
+        kill(mounted.process, SIGTERM)
+        #expect(mounted.code() == 0)
+    }
+
     @Test("umount --force takes away a mount whose daemon hangs, and its users get an error")
     func force() throws {
         let mounted = Mounted()
