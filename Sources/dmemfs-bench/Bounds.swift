@@ -67,14 +67,13 @@ struct Bounds: ParsableCommand {
         let turn = microseconds[5]
         var bounds = Table(["a large new file, in requests of 1 MiB", "at most, of tmpfs"])
         // The kernel's page cache is filled as a tmpfs is, then the request is read, then the bytes are kept.
-        bounds.add(["memory", decimal(write / (write + copy + fresh + turn), places: 2)])
-        // The same with the request's buffer for the file's pages: the kernel's copy goes to fresh memory.
+        bounds.add(["memory, one after the other", decimal(write / (write + copy + fresh + turn), places: 2)])
         bounds.add([
-            "memory, if a request's buffer became the file's",
-            decimal(write / (write + fresh + turn), places: 2),
+            "memory, where fresh pages are ready", decimal(write / (write + 2 * copy + turn), places: 2),
         ])
         // There is no page cache before it: the request is read, and then written to the tmpfs behind.
-        bounds.add(["strict", decimal(write / (copy + reserved + turn), places: 2)])
+        bounds.add(["strict, reserved first", decimal(write / (copy + reserved + turn), places: 2)])
+        bounds.add(["strict, written at once", decimal(write / (copy + write + turn), places: 2)])
         print(bounds)
     }
 }
