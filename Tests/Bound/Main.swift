@@ -7,19 +7,13 @@ import Support
 ///
 /// `--quick` is a scaled form; `--only WORD` runs what has the word in its name; `--engine memory` or
 /// `strict` runs one engine, where it is else both, if the machine offers them. Ends with 1 where a bound is
-/// broken, or an engine that is asked for cannot be had.
+/// broken, or an engine that is asked for cannot be had, and with 64 where it is asked for anything else.
 @main
 enum Main {
     static func main() throws {
         let arguments = CommandLine.arguments.dropFirst()
         if arguments.first == BareTree.argument { return try BareTree.main(Array(arguments.dropFirst())) }
-        let isQuick = arguments.contains("--quick")
-        let only = value(of: "--only", in: arguments)
-        let asked = value(of: "--engine", in: arguments)
-        if let asked, !["memory", "strict"].contains(asked) {
-            print("--engine: '\(asked)' is none of memory, strict")
-            exit(64)
-        }
+        let (isQuick, only, asked) = wishes(Array(arguments))
         var faults: [String] = []
         // Says why where one cannot be had.
         let offered = MountFixture.ledgerEngines
@@ -37,8 +31,22 @@ enum Main {
         exit(faults.isEmpty ? 0 : 1)
     }
 
-    private static func value(of option: String, in arguments: ArraySlice<String>) -> String? {
-        arguments.firstIndex(of: option).flatMap { $0 + 1 < arguments.endIndex ? arguments[$0 + 1] : "" }
+    private static func wishes(_ arguments: [String]) -> (isQuick: Bool, only: String?, engine: String?) {
+        var isQuick = false
+        var (only, engine): (String?, String?)
+        var rest = arguments[...]
+        while let word = rest.popFirst() {
+            switch (word, rest.first) {
+            case ("--quick", _): isQuick = true
+            case ("--only", let value?): only = value
+            case ("--engine", let value?) where ["memory", "strict"].contains(value): engine = value
+            default:
+                print("dmemfs-bound: '\(word)' is none of --quick, --only WORD, --engine memory|strict")
+                exit(64)
+            }
+            if word != "--quick" { rest.removeFirst() }
+        }
+        return (isQuick, only, engine)
     }
 
     private static func isWanted(_ name: String, _ only: String?) -> Bool {
