@@ -71,7 +71,8 @@ final class Place {
         let result = try Program.run(
             ["sh", "-ec", script], in: directory, adding: environment, seconds: 1800)
         guard result.status == 0 else {
-            throw Damage("on \(name): '\(script)' ended with \(result.status): \(result.output)")
+            let last = result.output.split(separator: "\n").last ?? "it said nothing"
+            throw Damage("on \(name): '\(script)' ended with \(result.status): \(last)")
         }
     }
 }
