@@ -19,7 +19,7 @@ RELEASE_FLAGS := -c release --static-swift-stdlib -Xlinker -s
 RELEASE_PROGRAM := .build/release/dmemfs
 # What building needs, and what the tests use besides.
 BUILD_PACKAGES := fuse3 libfuse3-dev pkg-config
-TEST_PACKAGES := acl attr gcc git python3-venv rsync sqlite3 tar
+TEST_PACKAGES := acl attr gcc git procps python3-venv rsync sqlite3 tar
 DEB_PACKAGES := debhelper dpkg-dev
 PACKAGING_PACKAGES := fish lintian mandoc zsh
 CONTAINER_PACKAGES := crun podman uidmap

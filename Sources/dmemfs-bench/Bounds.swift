@@ -21,13 +21,13 @@ struct Bounds: ParsableCommand {
     @Option(help: "How many times two threads wake each other in a round.")
     var turns = 20_000
 
-    private static let parts: [(part: bench_part, name: String)] = [
-        (bench_part_write, "tmpfs: write 1 MiB of a new file"),
-        (bench_part_reserved_write, "tmpfs: reserve 1 MiB of a new file, then write it"),
-        (bench_part_copy, "copy 1 MiB between buffers in use"),
-        (bench_part_copy_to_fresh, "copy 1 MiB to fresh memory"),
-        (bench_part_turn, "wake another thread and be woken"),
-        (bench_part_turn_on_one, "the same, both on one processor"),
+    private static let parts: [(part: bench_part, name: String, isTurn: Bool)] = [
+        (bench_part_write, "tmpfs: write 1 MiB of a new file", false),
+        (bench_part_reserved_write, "tmpfs: reserve 1 MiB of a new file, then write it", false),
+        (bench_part_copy, "copy 1 MiB between buffers in use", false),
+        (bench_part_copy_to_fresh, "copy 1 MiB to fresh memory", false),
+        (bench_part_turn, "wake another thread and be woken", true),
+        (bench_part_turn_on_one, "the same, both on one processor", true),
     ]
 
     func validate() throws {
@@ -45,8 +45,7 @@ struct Bounds: ParsableCommand {
         // The first round brings the machine's memory into use.
         for round in 0...rounds {
             for index in Self.parts.indices {
-                let isTurn = index >= 4
-                let count = isTurn ? turns : mebibytes
+                let count = Self.parts[index].isTurn ? turns : mebibytes
                 let time = bench_bound(Self.parts[index].part, directory, Int64(count))
                 guard time >= 0 else { throw Errno(rawValue: Int32(-time)) }
                 if round > 0 { samples[index].append(Double(time) / 1000 / Double(count)) }

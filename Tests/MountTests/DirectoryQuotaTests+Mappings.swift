@@ -20,11 +20,7 @@ extension DirectoryQuotaTests {
 
     /// Asks until the directory holds so much, for some seconds: a release comes after the close.
     private func settled(_ folder: Path, _ wanted: Int) throws -> Int {
-        let deadline = time(nil) + 3
-        while true {
-            let used = try number(folder, "used_bytes")
-            if used == wanted || time(nil) >= deadline { return used }
-        }
+        try Patience.settled(at: wanted) { try number(folder, "used_bytes") }
     }
 
     /// Rule: quotas.mappings

@@ -46,13 +46,9 @@ extension MountFixture {
         try status().number("used_bytes")
     }
 
-    /// Asks for the usage until it is `wanted`, for at most two seconds: the kernel's last forgets come late.
-    /// Returns what it is in the end.
+    /// Asks for the usage until it is `wanted`, for at most three seconds: the kernel's last forgets come
+    /// late. Returns what it is in the end.
     package func settledUsage(_ wanted: Int) throws -> Int {
-        let deadline = time(nil) + 3
-        while true {
-            let used = try usedBytes()
-            if used == wanted || time(nil) >= deadline { return used }
-        }
+        try Patience.settled(at: wanted) { try usedBytes() }
     }
 }

@@ -12,4 +12,14 @@ package enum Patience {
         }
         return true
     }
+
+    /// Asks for a figure until it is `wanted`, for at most three seconds, and returns what it is in the end.
+    package static func settled(at wanted: Int, _ figure: () throws -> Int) rethrows -> Int {
+        var found = try figure()
+        _ = try until(seconds: 3) {
+            if found != wanted { found = try figure() }
+            return found == wanted
+        }
+        return found
+    }
 }
